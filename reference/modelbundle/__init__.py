@@ -1,0 +1,63 @@
+"""modelbundle: a model artifact that every language can read and every engine can be held to.
+
+    import modelbundle as mb
+
+    mb.pack("old_model.h5", "old.modelbundle")
+    bundle = mb.open("old.modelbundle")
+    bundle.tensors["dense/kernel"].numpy()
+
+No framework is imported here, nor by packing, inspecting, validating or unpacking. Each name is
+loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from modelbundle.bundle import Bundle, Tensor
+    from modelbundle.bundle import open_bundle as open  # noqa: A004
+    from modelbundle.core.findings import BundleError, Finding, UnsupportedError
+    from modelbundle.comparing import diff
+    from modelbundle.packing import pack
+    from modelbundle.rules import Report, validate
+    from modelbundle.unpacking import unpack
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Bundle",
+    "BundleError",
+    "Finding",
+    "Report",
+    "Tensor",
+    "UnsupportedError",
+    "diff",
+    "open",
+    "pack",
+    "unpack",
+    "validate",
+]
+
+_HOMES = {
+    "Bundle": "modelbundle.bundle",
+    "BundleError": "modelbundle.core.findings",
+    "Finding": "modelbundle.core.findings",
+    "Report": "modelbundle.rules",
+    "Tensor": "modelbundle.bundle",
+    "UnsupportedError": "modelbundle.core.findings",
+    "diff": "modelbundle.comparing",
+    "pack": "modelbundle.packing",
+    "unpack": "modelbundle.unpacking",
+    "validate": "modelbundle.rules",
+}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name == "open":
+        return import_module("modelbundle.bundle").open_bundle
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

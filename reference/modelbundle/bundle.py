@@ -1,0 +1,284 @@
+"""An open bundle: manifest, tensors and files, read lazily from wherever it is.
+
+    with open("net.modelbundle") as bundle:
+        kernel = bundle.tensors["dense/kernel"].numpy()
+
+Opening reads the manifest; the index is read, checked against its digest and decoded when it is
+first needed, a tensor's bytes when they are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from modelbundle.core import compositions, digests, dtypes, paths, tensor_index
+from modelbundle.core import manifest as manifests
+from modelbundle.core.blobs import Blob, ComposedBlob, SliceBlob, view
+from modelbundle.core.compositions import Compositions
+from modelbundle.core.findings import Finding, checks, refuse, settle
+from modelbundle.core.limits import LIMITS
+from modelbundle.core.manifest import FileEntry, Manifest
+from modelbundle.core.tensor_index import Row, TensorIndex
+from modelbundle.storage.layouts import Storage, open_storage
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def open_bundle(location: str | Path, *, verify: bool = True, digest: str | None = None) -> Bundle:
+    """Open the bundle at a path or an http(s) or other fsspec URL.
+
+    With `verify`, a tensor's bytes are held against its digest when first read. `digest` is the
+    bundle digest that the caller expects. Raises `BundleError` where a rule is broken and
+    `OSError` where the file cannot be read.
+    """
+    storage = open_storage(location)
+    try:
+        return Bundle(storage, verify=verify, digest=digest)
+    except BaseException:
+        storage.close()
+        raise
+
+
+class Bundle:
+    """A bundle that is open for reading; also a context manager."""
+
+    def __init__(self, storage: Storage, *, verify: bool = True, digest: str | None = None) -> None:
+        data = storage.read_manifest()
+        self.digest = digests.of_bytes(data)
+        if digest is not None:
+            settle(_check_identity(self.digest, digest))
+        self.manifest: Manifest = manifests.decode(data)
+        self.manifest_bytes = data
+        self.storage = storage
+        self.verify = verify
+        storage.place(len(data), self.manifest.stored)
+
+    def __enter__(self) -> Bundle:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back what is held open; arrays that were read stay valid."""
+        self.storage.close()
+
+    @cached_property
+    def index(self) -> TensorIndex:
+        """The tensor index, checked against manifest and digest."""
+        index = tensor_index.decode(self._read_checked(paths.TENSORS, LIMITS.index_bytes))
+        stored = {entry.path: entry.size for entry in self.manifest.stored}
+        components = frozenset(component.id for component in self.manifest.components)
+        settle(tensor_index.check_against(index, stored, components))
+        settle(_check_summary(self.manifest, index))
+        return index
+
+    @cached_property
+    def compositions(self) -> Compositions:
+        """How composed files are made, checked against manifest and digest."""
+        if not self.manifest.composed:
+            return compositions.from_segments({})
+        data = self._read_checked(paths.COMPOSITIONS, LIMITS.compositions_bytes)
+        decoded = compositions.decode(data)
+        stored = {entry.path: entry.size for entry in self.manifest.stored}
+        composed = {entry.path: entry.size for entry in self.manifest.composed}
+        settle(compositions.check_against(decoded, stored, composed))
+        return decoded
+
+    @cached_property
+    def tensors(self) -> Tensors:
+        """The tensors by name."""
+        return Tensors(self)
+
+    def file(self, path: str) -> Blob:
+        """The bytes of any file of the bundle, stored or composed. Raises `KeyError`."""
+        entry = self.manifest.by_path[path]
+        if entry.storage == "stored":
+            return self.storage.blob(path)
+        segments = self.compositions.segments_of(path)
+        blobs = {source: self.storage.blob(source) for source in {segment[0] for segment in segments}}
+        return ComposedBlob([SliceBlob(blobs[s], offset, length) for s, offset, length in segments])
+
+    def read(self, path: str) -> bytes:
+        """A whole file, held against its digest. Raises `KeyError`, `BundleError` (IDN-02)."""
+        blob = self.file(path)
+        data = blob.read(0, blob.size)
+        settle(check_digest(self.manifest.by_path[path], digests.of_bytes(data)))
+        return data
+
+    @checks("RDR-02")
+    def _read_checked(self, path: str, limit: int) -> bytes:
+        """An index file: its size against the limit, its bytes against the digest, then no sooner decoded."""
+        entry = self.manifest.by_path[path]
+        if entry.size > limit:
+            raise refuse("RDR-02", path, f"at most {limit} bytes", str(entry.size))
+        return self.read(path)
+
+    def validate(self, *, structure: bool = False) -> Any:
+        """Validate this bundle; see `modelbundle.validate`."""
+        from modelbundle.rules import validate
+
+        return validate(self, structure=structure)
+
+
+@checks("RDR-06")
+def _check_identity(found: str, expected: str) -> Iterator[Finding]:
+    if found != expected:
+        hint = "this is another bundle than the one that was asked for"
+        yield Finding("RDR-06", paths.MANIFEST, expected, found, hint)
+
+
+@checks("MAN-09", "REQ-02")
+def _check_summary(manifest: Manifest, index: TensorIndex) -> Iterator[Finding]:
+    place = f"{paths.MANIFEST}#/tensors"
+    if manifest.tensor_count != len(index):
+        yield Finding("MAN-09", f"{place}/count", str(len(index)), str(manifest.tensor_count))
+    if manifest.tensor_bytes != index.distinct_bytes():
+        yield Finding("MAN-09", f"{place}/bytes", str(index.distinct_bytes()), str(manifest.tensor_bytes))
+    if manifest.requirements.dtypes != set(index.dtypes):
+        place = f"{paths.MANIFEST}#/requirements/dtypes"
+        found = ", ".join(sorted(manifest.requirements.dtypes))
+        yield Finding("REQ-02", place, ", ".join(index.dtypes) or "none", found or "none")
+
+
+@checks("IDN-02", "IDN-03", "CMP-06")
+def check_digest(entry: FileEntry, digest: str) -> Iterator[Finding]:
+    """A finding where a file's bytes do not have the digest that the manifest gives."""
+    if digest != entry.digest:
+        rule = "IDN-02" if entry.storage == "stored" else "CMP-06"
+        hint = "the file was altered or damaged: get the bundle again from where it came"
+        yield Finding(rule, entry.path, entry.digest, digest, hint)
+
+
+class Tensors(Mapping[str, "Tensor"]):
+    """The tensors of a bundle by name, ascending."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+
+    def __getitem__(self, name: str) -> Tensor:
+        index = self._bundle.index
+        return Tensor(self._bundle, index.position[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._bundle.index.names)
+
+    def __len__(self) -> int:
+        return self._bundle.manifest.tensor_count
+
+    def find(self, name: str, *, system: str | None = None, component: str | None = None) -> Tensor:
+        """The tensor with this name, or that a naming system or component calls so.
+
+        Raises `KeyError` where none or more than one tensor has the name.
+        """
+        if system is None and component is None and name in self._bundle.index.position:
+            return self[name]
+        rows = {
+            row
+            for space, names in self._names.items()
+            if system in (None, space[1]) and component in (None, space[0])
+            for row in (names.get(name),)
+            if row is not None
+        }
+        if len(rows) != 1:
+            raise KeyError(f"{len(rows)} tensors are called {name!r}")
+        return Tensor(self._bundle, rows.pop())
+
+    @cached_property
+    def _names(self) -> dict[tuple[str, str], dict[str, int]]:
+        return {
+            (space.component, space.system): dict(
+                zip(space.names, space.tensors.tolist(), strict=True)
+            )
+            for space in self._bundle.index.namespaces
+        }
+
+    @cached_property
+    def names_by_row(self) -> list[list[tuple[str, str, str]]]:
+        """For each row, its names: naming system, component, name."""
+        names: list[list[tuple[str, str, str]]] = [[] for _ in range(len(self._bundle.index))]
+        for space in self._bundle.index.namespaces:
+            for row, name in zip(space.tensors.tolist(), space.names, strict=True):
+                names[row].append((space.system, space.component, name))
+        return names
+
+
+class Tensor:
+    """A tensor of a bundle: what the index says, and its bytes on request."""
+
+    def __init__(self, bundle: Bundle, number: int) -> None:
+        self._bundle = bundle
+        self._number = number
+        self.row: Row = bundle.index.row(number)
+
+    name = property(lambda self: self.row.name, doc="Its name in the bundle.")
+    dtype = property(lambda self: self.row.dtype, doc="Its dtype, as the standard names it.")
+    shape = property(lambda self: self.row.shape, doc="Its shape.")
+    role = property(lambda self: self.row.role, doc="trainable, non-trainable, optimizer, metric, rng or other.")
+
+    def __repr__(self) -> str:
+        return f"<Tensor {self.row.name} {self.row.dtype}{list(self.row.shape)}>"
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """Its name by naming system; `SYSTEM@COMPONENT` where components differ in one system."""
+        found = self._bundle.tensors.names_by_row[self._number]
+        several = {s for s, _, name in found for t, _, other in found if s == t and name != other}
+        return {f"{s}@{c}" if s in several else s: name for s, c, name in found}
+
+    @property
+    def attributes(self) -> Mapping[str, str]:
+        """What bytes, dtype and shape do not tell."""
+        return self._bundle.index.attributes.get(self._number, {})
+
+    def data(self) -> memoryview:
+        """Its bytes, without copying them where they lie in a local file.
+
+        Raises `BundleError` (TEN-10) where they do not have the digest of the index, unless the
+        bundle was opened with `verify=False`.
+        """
+        data = view(self._bundle.storage.blob(self.row.file), self.row.offset, self.row.length)
+        if self._bundle.verify:
+            settle(check_tensor(self.row, _digest(data)))
+        return data
+
+    def numpy(self) -> NDArray[np.generic]:
+        """A read-only array over its bytes; strings come as an array of `bytes` objects.
+
+        A packed dtype gives its bytes as uint8, flat. Raises as `data` does.
+        """
+        import numpy as np
+
+        if self.row.dtype == dtypes.STRING:
+            from modelbundle.core.strings import decode
+
+            return decode(bytes(self.data()), self.row.shape, self.row.name)
+        array = np.frombuffer(self.data(), dtypes.to_numpy(self.row.dtype))
+        return array if self.row.dtype.endswith("_packed") else array.reshape(self.row.shape)
+
+
+def _digest(data: memoryview) -> str:
+    import hashlib
+
+    return digests.of_raw(hashlib.sha256(data).digest())
+
+
+@checks("TEN-10")
+def check_tensor(row: Row, digest: str) -> Iterator[Finding]:
+    """A finding where a tensor's bytes do not have the digest that the index gives."""
+    if digest != row.digest:
+        hint = "the tensor was altered or damaged: get the bundle again from where it came"
+        yield Finding("TEN-10", f"{row.file}@{row.offset}", f"{row.digest} ({row.name})", digest, hint)
+
+

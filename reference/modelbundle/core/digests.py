@@ -1,0 +1,26 @@
+"""Digests: `sha256:` and 64 lower-case hexadecimal digits.
+
+    >>> of_bytes(b"")
+    'sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+ALGORITHM = "sha256"
+DIGEST_BYTES = 32
+PATTERN = re.compile(r"sha256:[0-9a-f]{64}")
+PLACEHOLDER = f"{ALGORITHM}:{'0' * 64}"
+"""As long as any digest, so a manifest's length is known before its digests are."""
+
+
+def of_bytes(data: bytes) -> str:
+    """The digest of `data`."""
+    return f"{ALGORITHM}:{hashlib.sha256(data).hexdigest()}"
+
+
+def of_raw(raw: bytes) -> str:
+    """The digest whose 32 bytes are `raw`."""
+    return f"{ALGORITHM}:{raw.hex()}"

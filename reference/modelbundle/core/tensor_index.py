@@ -1,0 +1,396 @@
+"""The tensor index: every tensor of a bundle as a row, stored by columns.
+
+Integer columns are packed little-endian `bin`s, so a million rows are decoded and checked by
+array arithmetic. Rows ascend by name; a row's bytes are one range of one stored file.
+
+    index = decode(data)
+    index.names[0], index.row(0).shape
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelbundle.core import canonical_msgpack, digests, dtypes, paths
+from modelbundle.core.findings import Finding, checks, clip, settle
+from modelbundle.core.limits import LIMITS
+
+PLACE = paths.TENSORS
+
+TensorRole = Literal["trainable", "non-trainable", "optimizer", "metric", "rng", "other"]
+ROLES = frozenset({"trainable", "non-trainable", "optimizer", "metric", "rng", "other"})
+
+U1, U4, U8 = np.dtype("<u1"), np.dtype("<u4"), np.dtype("<u8")
+COLUMNS: dict[str, np.dtype[Any]] = {
+    "dtype": U1, "file": U4, "length": U8, "offset": U8, "rank": U1, "role": U1, "shape": U8,
+}  # fmt: skip
+"""The integer columns with the type of their elements; all but `shape` have one a row."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_SYSTEM = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """What one naming system of one component calls the tensors: `names[i]` is of row `tensors[i]`."""
+
+    component: str
+    system: str
+    tensors: NDArray[np.uint32]
+    names: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One tensor. `offset` and `length` are bytes in the stored file `file`."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    file: str
+    offset: int
+    length: int
+    digest: str
+    role: str
+
+
+@dataclass(frozen=True)
+class TensorIndex:
+    """The decoded index; columns as in the file, `shape` flat with `rank` dimensions a row."""
+
+    names: Sequence[str]
+    dtypes: Sequence[str]
+    files: Sequence[str]
+    roles: Sequence[str]
+    dtype: NDArray[np.uint8]
+    rank: NDArray[np.uint8]
+    shape: NDArray[np.uint64]
+    file: NDArray[np.uint32]
+    offset: NDArray[np.uint64]
+    length: NDArray[np.uint64]
+    digest: bytes
+    role: NDArray[np.uint8]
+    namespaces: Sequence[Namespace] = ()
+    attributes: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def shape_start(self) -> NDArray[np.int64]:
+        """Where each row's dimensions begin in `shape`; one more entry for the end."""
+        return np.concatenate(([0], np.cumsum(self.rank, dtype=np.int64)))
+
+    @cached_property
+    def position(self) -> Mapping[str, int]:
+        """Row number by name."""
+        return dict(zip(self.names, range(len(self.names)), strict=True))
+
+    def row(self, number: int) -> Row:
+        """Row `number` as values."""
+        start, stop = self.shape_start[number : number + 2]
+        raw = self.digest[number * digests.DIGEST_BYTES : (number + 1) * digests.DIGEST_BYTES]
+        return Row(
+            self.names[number],
+            self.dtypes[self.dtype[number]],
+            tuple(self.shape[start:stop].tolist()),
+            self.files[self.file[number]],
+            int(self.offset[number]),
+            int(self.length[number]),
+            digests.of_raw(raw),
+            self.roles[self.role[number]],
+        )
+
+    def distinct_bytes(self) -> int:
+        """Sum of the lengths of the distinct ranges (bytes)."""
+        _, _, length = self.distinct_ranges()
+        return int(length.sum())
+
+    def distinct_ranges(self) -> tuple[NDArray[np.uint32], NDArray[np.uint64], NDArray[np.uint64]]:
+        """File code, offset and length of each non-empty range once, ascending."""
+        order = np.lexsort((self.length, self.offset, self.file))
+        order = order[self.length[order] > 0]
+        file, offset, length = self.file[order], self.offset[order], self.length[order]
+        new = np.ones(len(order), dtype=bool)
+        new[1:] = (np.diff(file) != 0) | (np.diff(offset) != 0) | (np.diff(length) != 0)
+        return file[new], offset[new], length[new]
+
+
+def encode(index: TensorIndex) -> bytes:
+    """The canonical bytes of `index`; as long whatever its digests are."""
+    value: dict[str, Any] = {
+        "count": len(index),
+        "names": list(index.names),
+        "dtypes": list(index.dtypes),
+        "files": list(index.files),
+        "roles": list(index.roles),
+        "digest": index.digest,
+        "namespaces": [
+            {
+                "component": space.component,
+                "system": space.system,
+                "tensors": np.asarray(space.tensors, U4).tobytes(),
+                "names": list(space.names),
+            }
+            for space in index.namespaces
+        ],
+        "attributes": [
+            {"tensor": row, "values": dict(index.attributes[row])} for row in sorted(index.attributes)
+        ],
+    }
+    for name, dtype in COLUMNS.items():
+        value[name] = np.asarray(getattr(index, name), dtype).tobytes()
+    return canonical_msgpack.encode(value)
+
+
+def decode(data: bytes) -> TensorIndex:
+    """The index that `data` holds, refused where it breaks a rule on its own (TEN, MSG)."""
+    value = canonical_msgpack.decode(data, PLACE)
+    settle(_check_members(value))
+    settle(_check_columns(value))
+    index = _build(value)
+    settle(_check_rows(index))
+    return index
+
+
+_MEMBERS = {
+    "attributes": list, "count": int, "digest": bytes, "dtypes": list, "files": list,
+    "names": list, "namespaces": list, "roles": list, **dict.fromkeys(COLUMNS, bytes),
+}  # fmt: skip
+
+
+@checks("TEN-01")
+def _check_members(value: dict[str, Any]) -> Iterator[Finding]:
+    for name, kind in _MEMBERS.items():
+        if type(value.get(name)) is not kind:
+            yield Finding("TEN-01", f"{PLACE}#/{name}", f"a member of type {kind.__name__}", clip(value.get(name)))
+    for name in sorted(map(str, value.keys() - _MEMBERS.keys())):
+        yield Finding("TEN-01", PLACE, "no other members", clip(name))
+    for name in ("dtypes", "files", "names", "roles"):
+        if isinstance(value.get(name), list) and set(map(type, value[name])) - {str}:
+            yield Finding("TEN-01", f"{PLACE}#/{name}", "strings", "something else")
+    for name, members in (("namespaces", _NAMESPACE), ("attributes", _ATTRIBUTES)):
+        for at, item in enumerate(value[name] if isinstance(value.get(name), list) else ()):
+            if not _has(item, members):
+                yield Finding("TEN-01", f"{PLACE}#/{name}/{at}", f"members {', '.join(members)}", clip(item))
+
+
+_NAMESPACE = {"component": str, "names": list, "system": str, "tensors": bytes}
+_ATTRIBUTES = {"tensor": int, "values": dict}
+
+
+def _has(item: Any, members: dict[str, type]) -> bool:
+    return (
+        isinstance(item, dict)
+        and item.keys() == members.keys()
+        and all(type(item[name]) is kind for name, kind in members.items())
+    )
+
+
+@checks("TEN-02")
+def _check_columns(value: dict[str, Any]) -> Iterator[Finding]:
+    count = value["count"]
+    wanted = {name: count * dtype.itemsize for name, dtype in COLUMNS.items() if name != "shape"}
+    wanted["digest"] = count * digests.DIGEST_BYTES
+    if len(value["rank"]) == count:
+        wanted["shape"] = int(np.frombuffer(value["rank"], U1).sum(dtype=np.int64)) * U8.itemsize
+    for name, size in wanted.items():
+        if len(value[name]) != size:
+            yield Finding("TEN-02", f"{PLACE}#/{name}", f"{size} bytes", str(len(value[name])))
+    if len(value["names"]) != count:
+        yield Finding("TEN-02", f"{PLACE}#/names", f"{count} names", str(len(value["names"])))
+    for at, space in enumerate(value["namespaces"]):
+        if len(space["tensors"]) != U4.itemsize * len(space["names"]):
+            found = f"{len(space['tensors'])} bytes for {len(space['names'])} names"
+            yield Finding("TEN-02", f"{PLACE}#/namespaces/{at}", "four bytes a name", found)
+
+
+def _build(value: dict[str, Any]) -> TensorIndex:
+    columns = {name: np.frombuffer(value[name], dtype) for name, dtype in COLUMNS.items()}
+    return TensorIndex(
+        names=value["names"],
+        dtypes=value["dtypes"],
+        files=value["files"],
+        roles=value["roles"],
+        digest=value["digest"],
+        namespaces=[
+            Namespace(s["component"], s["system"], np.frombuffer(s["tensors"], U4), s["names"])
+            for s in value["namespaces"]
+        ],
+        attributes={item["tensor"]: item["values"] for item in value["attributes"]},
+        **columns,
+    )
+
+
+def _check_rows(index: TensorIndex) -> Iterator[Finding]:
+    yield from _check_names(index)
+    yield from _check_tables(index)
+    if any(code.size and code.max() >= len(table) for code, table in _coded(index)):
+        return
+    yield from _check_vocabularies(index)
+    yield from _check_lengths(index)
+    yield from _check_namespaces(index)
+    yield from _check_attributes(index)
+
+
+@checks("TEN-03")
+def _check_names(index: TensorIndex) -> Iterator[Finding]:
+    place = f"{PLACE}#/names"
+    names = index.names
+    ascending = map(operator.lt, names, islice(names, 1, None))
+    if (at := next((i for i, ok in enumerate(ascending) if not ok), None)) is not None:
+        found = f"{clip(names[at + 1], 80)!r} after {clip(names[at], 80)!r}"
+        yield Finding("TEN-03", f"{place}/{at + 1}", "names strictly ascending by their bytes", found)
+    yield from _check_texts(names, place, "TEN-03")
+
+
+def _check_texts(names: Sequence[str], place: str, rule: str) -> Iterator[Finding]:
+    lengths = {*map(len, names)}
+    if all(0 < n <= LIMITS.name_bytes // 4 for n in lengths) and not _CONTROL.search("".join(names)):
+        return
+    for at, name in enumerate(names):
+        too_long = len(name) * 4 > LIMITS.name_bytes and len(name.encode()) > LIMITS.name_bytes
+        if not name or too_long or _CONTROL.search(name):
+            expected = f"1 to {LIMITS.name_bytes} bytes without control characters"
+            yield Finding(rule, f"{place}/{at}", expected, clip(name))
+
+
+def _coded(index: TensorIndex) -> tuple[tuple[NDArray[Any], Sequence[str]], ...]:
+    return (index.dtype, index.dtypes), (index.file, index.files), (index.role, index.roles)
+
+
+@checks("TEN-05")
+def _check_tables(index: TensorIndex) -> Iterator[Finding]:
+    for (codes, table), name in zip(_coded(index), ("dtypes", "files", "roles"), strict=True):
+        used = np.unique(codes)
+        if used.tolist() != list(range(len(table))):
+            found = f"{len(table)} entries, codes {clip(used.tolist()[:8])}"
+            yield Finding("TEN-05", f"{PLACE}#/{name}", "a table whose every entry is used", found)
+        if any(one >= two for one, two in zip(table, islice(table, 1, None), strict=False)):
+            yield Finding("TEN-05", f"{PLACE}#/{name}", "entries strictly ascending", clip(table))
+
+
+@checks("TEN-04", "TEN-12")
+def _check_vocabularies(index: TensorIndex) -> Iterator[Finding]:
+    for dtype in index.dtypes:
+        if not dtypes.is_known(dtype):
+            yield Finding("TEN-04", f"{PLACE}#/dtypes", "a dtype of the standard", clip(dtype))
+    for role in index.roles:
+        if role not in ROLES:
+            yield Finding("TEN-12", f"{PLACE}#/roles", f"one of {', '.join(sorted(ROLES))}", clip(role))
+
+
+@checks("TEN-08")
+def _check_lengths(index: TensorIndex) -> Iterator[Finding]:
+    """Length against shape and dtype, without overflow: exact below 2^53, refused above."""
+    if index.rank.size and index.rank.max() > LIMITS.rank:
+        yield Finding("TEN-08", f"{PLACE}#/rank", f"at most {LIMITS.rank}", str(index.rank.max()))
+        return
+    elements = _elements(index)
+    bits = np.array([_bits(name) for name in index.dtypes], dtype=np.float64)
+    wanted = np.ceil(elements * (bits[index.dtype] if bits.size else 0) / 8)
+    varying = np.array([name == dtypes.STRING for name in index.dtypes], dtype=bool)
+    is_string = varying[index.dtype] if varying.size else np.zeros(0, dtype=bool)
+    length = index.length.astype(np.float64)
+    wrong = np.where(is_string, length < elements + 4, length != wanted)
+    wrong |= (wanted > LIMITS.safe_integer) | (index.length > LIMITS.safe_integer)
+    for number in np.flatnonzero(wrong).tolist():
+        row = index.row(number)
+        expected = "elements + 4 bytes or more" if row.dtype == dtypes.STRING else f"{wanted[number]:.0f} bytes"
+        found = f"{row.length} bytes for {row.dtype} {list(row.shape)}"
+        yield Finding("TEN-08", f"{PLACE}#/length/{number}", expected, clip(found))
+
+
+def _bits(dtype: str) -> int:
+    bits = dtypes.element_bits(dtype) if dtypes.is_known(dtype) else None
+    return bits or 0
+
+
+def _elements(index: TensorIndex) -> NDArray[np.float64]:
+    """Product of each row's dimensions, as float64."""
+    product = np.ones(len(index), dtype=np.float64)
+    for axis in range(int(index.rank.max(initial=0))):
+        has = index.rank > axis
+        product[has] *= index.shape[index.shape_start[:-1][has] + axis]
+    return product
+
+
+@checks("TEN-11")
+def _check_namespaces(index: TensorIndex) -> Iterator[Finding]:
+    keys = [(space.system, space.component) for space in index.namespaces]
+    place = f"{PLACE}#/namespaces"
+    if any(one >= two for one, two in zip(keys, islice(keys, 1, None), strict=False)):
+        yield Finding("TEN-11", place, "namespaces ascending by system and component, each once", "another order")
+    for at, space in enumerate(index.namespaces):
+        here = f"{place}/{at}"
+        if not _SYSTEM.fullmatch(space.system):
+            yield Finding("TEN-11", f"{here}/system", "lower-case words joined by dots", clip(space.system))
+        rows = space.tensors.astype(np.int64)
+        if rows.size == 0 or (np.diff(rows) <= 0).any() or rows.max(initial=0) >= len(index):
+            yield Finding("TEN-11", f"{here}/tensors", "rows of the index, strictly ascending, one at least", "others")
+        if len(set(space.names)) != len(space.names):
+            yield Finding("TEN-11", f"{here}/names", "each name once", "a name twice")
+        yield from _check_texts(space.names, f"{here}/names", "TEN-11")
+
+
+@checks("TEN-15")
+def _check_attributes(index: TensorIndex) -> Iterator[Finding]:
+    rows = list(index.attributes)
+    if any(one >= two for one, two in zip(rows, islice(rows, 1, None), strict=False)):
+        yield Finding("TEN-15", f"{PLACE}#/attributes", "rows strictly ascending", "another order")
+    for row, values in index.attributes.items():
+        texts = {*map(type, values), *map(type, values.values())}
+        if row >= len(index) or texts != {str}:
+            found = f"row {row}: {clip(dict(values))}"
+            yield Finding("TEN-15", f"{PLACE}#/attributes", "an existing row and strings", found)
+
+
+def check_against(index: TensorIndex, files: Mapping[str, int], components: frozenset[str]) -> Iterator[Finding]:
+    """Findings where `index` does not fit its bundle: stored `files` with their sizes, components."""
+    yield from _check_files(index, files)
+    if all(path in files for path in index.files):
+        yield from _check_ranges(index, files)
+    yield from _check_overlaps(index)
+    for space in index.namespaces:
+        yield from _check_component(space, components)
+
+
+@checks("TEN-07")
+def _check_files(index: TensorIndex, files: Mapping[str, int]) -> Iterator[Finding]:
+    for at, path in enumerate(index.files):
+        if path not in files:
+            yield Finding("TEN-07", f"{PLACE}#/files/{at}", "a stored file of the manifest", clip(path))
+
+
+@checks("TEN-06")
+def _check_ranges(index: TensorIndex, files: Mapping[str, int]) -> Iterator[Finding]:
+    size = np.array([files[path] for path in index.files], dtype=np.uint64)[index.file]
+    outside = (index.length > size) | (index.offset > size - np.minimum(index.length, size))
+    for number in np.flatnonzero(outside).tolist():
+        row = index.row(number)
+        found = f"offset {row.offset}, length {row.length}, size {files[row.file]}"
+        yield Finding("TEN-06", f"{PLACE}#/offset/{number}", f"a range within {clip(row.file)!r}", found)
+
+
+@checks("TEN-09")
+def _check_overlaps(index: TensorIndex) -> Iterator[Finding]:
+    file, offset, length = index.distinct_ranges()
+    overlap = (file[1:] == file[:-1]) & (offset[1:] - offset[:-1] < length[:-1])
+    for at in np.flatnonzero(overlap).tolist():
+        found = f"{offset[at]}+{length[at]} and {offset[at + 1]}+{length[at + 1]} in {clip(index.files[file[at]])!r}"
+        yield Finding("TEN-09", f"{PLACE}#/offset", "ranges that are the same or apart", found)
+
+
+@checks("TEN-16")
+def _check_component(space: Namespace, components: frozenset[str]) -> Iterator[Finding]:
+    if space.component not in components:
+        yield Finding("TEN-16", f"{PLACE}#/namespaces", "the id of a component", clip(space.component))

@@ -1,0 +1,145 @@
+"""The derived file for tensors that are no plain byte range of their source: a safetensors file.
+
+The file is deterministic: a header padded with spaces to a multiple of 64 bytes, then the data,
+tensors of wider elements first and by name among equals, so that every tensor is aligned to its
+elements. Its size is known at once; data is decoded into a temporary file when it is first read.
+
+    file, component, ranges = derived_file("net.h5", [DerivedTensor("w", "float32", (2,), 8, decode)])
+    ranges["w"]      # (64, 8)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from modelbundle.core.blobs import check_range
+from modelbundle.core.dtypes import element_bits
+from modelbundle.sources.artifact import ArtifactFile, Component
+
+Put = Callable[[int, bytes], None]
+"""Takes an offset within the tensor and bytes that belong there."""
+
+MEDIA_TYPE = "application/vnd.safetensors"
+_ALIGNMENT = 64
+
+_SAFETENSORS = {
+    "bool": "BOOL",
+    "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64",
+    "uint8": "U8", "uint16": "U16", "uint32": "U32", "uint64": "U64",
+    "float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64", "complex64": "C64",
+    "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2", "float8_e8m0fnu": "F8_E8M0",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class DerivedTensor:
+    """A tensor of `size` bytes, little-endian and in C order, and how to come by them.
+
+    `decode` calls its argument until every byte was put once; what it leaves out is zero.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    size: int
+    decode: Callable[[Put], None]
+
+
+def derived_file(
+    root: str, tensors: Sequence[DerivedTensor]
+) -> tuple[ArtifactFile, Component, dict[str, tuple[int, int]]]:
+    """The file, its component and, by name, offset and length of each tensor in the file.
+
+    Names must be unique. What safetensors has no dtype for is there as bytes (U8), with one more
+    axis for the bytes of an element; strings as one axis of bytes.
+    """
+    path = f"{root}.derived/tensors.safetensors"
+    ordered = sorted(tensors, key=lambda tensor: (-_element_bytes(tensor.dtype), tensor.name))
+    header, ranges = _header(ordered)
+    total = sum(tensor.size for tensor in ordered)
+    blob = _DecodedBlob(header, ordered, total)
+    component = Component(path, "safetensors", (path,), derived_from=root)
+    return ArtifactFile(path, blob, MEDIA_TYPE, "derived"), component, ranges
+
+
+def _element_bytes(dtype: str) -> int:
+    """The alignment of a tensor: of its elements where they are numbers, else 1."""
+    bits = None if dtype.startswith("bytes") else element_bits(dtype)
+    return max(bits // 8, 1) if bits else 1
+
+
+def _header(tensors: Sequence[DerivedTensor]) -> tuple[bytes, dict[str, tuple[int, int]]]:
+    entries, ranges, at = {}, {}, 0
+    for tensor in tensors:
+        dtype, shape = _stored_as(tensor)
+        entries[tensor.name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + tensor.size]}
+        ranges[tensor.name] = at, tensor.size
+        at += tensor.size
+    text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-(8 + len(text)) % _ALIGNMENT)
+    start = 8 + len(text)
+    header = len(text).to_bytes(8, "little") + text
+    return header, {name: (start + offset, size) for name, (offset, size) in ranges.items()}
+
+
+def _stored_as(tensor: DerivedTensor) -> tuple[str, list[int]]:
+    if tensor.dtype in _SAFETENSORS:
+        return _SAFETENSORS[tensor.dtype], list(tensor.shape)
+    bits = element_bits(tensor.dtype)
+    if bits is None or bits % 8:
+        return "U8", [tensor.size]
+    return "U8", [*tensor.shape, bits // 8]
+
+
+class _DecodedBlob:
+    """Header and data; the data is decoded, in one go, when the first byte of it is read."""
+
+    def __init__(self, header: bytes, tensors: Sequence[DerivedTensor], data_bytes: int) -> None:
+        self._header = header
+        self._tensors = tensors
+        self._file: BinaryIO | None = None
+        self._lock = threading.Lock()
+        self.size = len(header) + data_bytes
+
+    def read(self, offset: int, length: int) -> bytes:
+        """See `Blob.read`. Raises BundleError where the source's data turns out to be damaged."""
+        check_range(self.size, offset, length)
+        end = offset + length
+        if end <= len(self._header):
+            return self._header[offset:end]
+        with self._lock:
+            if self._file is None:
+                self._file = self._decode()
+        return os.pread(self._file.fileno(), length, offset)
+
+    def _decode(self) -> BinaryIO:
+        spool = tempfile.TemporaryFile()  # noqa: SIM115 (closed, and thereby removed, with the blob)
+        try:
+            os.truncate(spool.fileno(), self.size)
+            write_at(spool, 0, self._header)
+            start = len(self._header)
+            for tensor in self._tensors:
+                tensor.decode(_putter(spool, start))
+                start += tensor.size
+        except BaseException:
+            spool.close()
+            raise
+        return spool
+
+
+def _putter(spool: BinaryIO, start: int) -> Put:
+    return lambda offset, data: write_at(spool, start + offset, data)
+
+
+def write_at(file: BinaryIO, offset: int, data: bytes) -> None:
+    """Write all of `data` at `offset`."""
+    view = memoryview(data)
+    while len(view):
+        written = os.pwrite(file.fileno(), view, offset)
+        view, offset = view[written:], offset + written

@@ -1,0 +1,228 @@
+"""An HDF5 file opened for its structure: groups, attributes, and where each dataset's bytes lie.
+
+    file = File(blob, "net.h5")
+    for dataset in file.datasets():
+        dataset.path, dataset.datatype.dtype, dataset.shape, dataset.plain_range
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+
+from modelbundle.core.blobs import Blob
+from modelbundle.core.findings import checks, clip, refuse
+from modelbundle.core.limits import LIMITS
+from modelbundle.sources.hdf5.attributes import AttributeBudget, Attributes
+from modelbundle.sources.hdf5.datatypes import OPAQUE, PAD_NUL, Datatype
+from modelbundle.sources.hdf5.headers import (
+    DATASPACE,
+    DATATYPE,
+    EXTERNAL_FILES,
+    FILL_VALUE,
+    FILL_VALUE_OLD,
+    FILTERS,
+    LAYOUT,
+    Header,
+    Message,
+    read_header,
+)
+from modelbundle.sources.hdf5.links import is_group, read_links
+from modelbundle.sources.hdf5.messages import (
+    Chunked,
+    Contiguous,
+    Dataspace,
+    Filter,
+    read_fill_value,
+    read_filters,
+    read_layout,
+    read_old_fill_value,
+)
+from modelbundle.sources.hdf5.shared import Shared
+from modelbundle.sources.hdf5.source import Cursor, Source
+from modelbundle.sources.hdf5.superblock import read_superblock
+
+_MOST_DIMENSION = (1 << 63) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group: its path, without leading slash and empty for the root, and its attributes."""
+
+    path: str
+    attributes: Attributes
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A dataset: what its elements are, and where and how they are stored.
+
+    `shape` is that of the dataspace, () for a scalar; `is_null` marks the null dataspace, which
+    has no elements.
+    """
+
+    path: str
+    address: int
+    datatype: Datatype
+    dtype: str
+    space: Dataspace
+    layout: Contiguous | Chunked
+    filters: tuple[Filter, ...]
+    fill_value: bytes | None
+    base: int
+    attributes: Attributes
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape; (0,) for the null dataspace."""
+        return (0,) if self.space.dims is None else self.space.dims
+
+    @property
+    def size(self) -> int:
+        """Bytes of all elements."""
+        return prod(self.shape) * self.datatype.size
+
+    @property
+    def plain_range(self) -> tuple[int, int] | None:
+        """Offset in the file and length, where the stored bytes are the tensor's bytes."""
+        if not self.size:
+            return 0, 0
+        is_plain = not self.datatype.swapped and self.datatype.padding == PAD_NUL
+        if not is_plain or isinstance(self.layout, Chunked) or self.layout.address is None:
+            return None
+        return self.base + self.layout.address, self.size
+
+
+class File:
+    """The structure of one HDF5 file. Raises BundleError (HDF-01 to HDF-10), now or while walking."""
+
+    def __init__(self, blob: Blob, place: str) -> None:
+        self.source = Source(blob, place)
+        superblock = read_superblock(self.source)
+        self._root = superblock.root
+        self._shared = Shared(self.source, superblock.extension)
+        self._budget = AttributeBudget()
+        self._decoded = 0
+
+    def datasets(self) -> Iterator[Dataset]:
+        """Every dataset, groups depth first and names in order of their bytes."""
+        return (found for found in self.walk() if isinstance(found, Dataset))
+
+    def walk(self) -> Iterator[Group | Dataset]:
+        """Every group and dataset, the root first; a dataset of two names comes twice."""
+        seen: dict[int, str] = {}
+        pending = [("", self._root)]
+        count = 0
+        while pending:
+            path, address = pending.pop()
+            count += 1
+            self._check_count(address, count)
+            header = read_header(self.source, address)
+            if is_group(header):
+                self._check_once(address, path, seen)
+                yield Group(path, self._attributes(header))
+                prefix = f"{path}/" if path else ""
+                links = read_links(self.source, header)
+                pending.extend((prefix + name, child) for name, child in reversed(links))
+            elif (layout := header.first(LAYOUT)) is not None:
+                yield self._dataset(path, header, layout)
+            elif header.first(DATATYPE) is None:
+                raise self.source.malformed(address, "a group, a dataset or a datatype", f"{clip(path)!r}")
+
+    @checks("HDF-10")
+    def _check_once(self, address: int, path: str, seen: dict[int, str]) -> None:
+        """A group stands at one path: two are a cycle, or could multiply without end."""
+        other = seen.setdefault(address, path)
+        if other is not path:
+            raise refuse("HDF-10", f"{self.source.place}@{self.source.base + address}", "a group at one path",
+                         f"/{clip(path)} and /{clip(other)}", "write the file without hard links to groups")  # fmt: skip
+        if len(path.encode()) > LIMITS.name_bytes:
+            raise self.source.malformed(address, f"paths of at most {LIMITS.name_bytes} bytes", clip(path))
+
+    def _check_count(self, address: int, count: int) -> None:
+        if count > LIMITS.hdf5_objects:
+            raise self.source.malformed(address, f"at most {LIMITS.hdf5_objects} objects", "more")
+
+    def _attributes(self, header: Header) -> Attributes:
+        return Attributes(self.source, header, self._shared, self._budget)
+
+    def _dataset(self, path: str, header: Header, layout_message: Message) -> Dataset:
+        self._check_storage(header, path)
+        type_message, space_message = header.first(DATATYPE), header.first(DATASPACE)
+        if type_message is None or space_message is None:
+            raise self.source.malformed(header.address, "a dataset with datatype and dataspace", clip(path))
+        datatype = self._shared.datatype(type_message.data, type_message.address, type_message.shared)
+        space = self._shared.dataspace(space_message.data, space_message.address, space_message.shared)
+        layout = read_layout(Cursor(self.source, layout_message.data, layout_message.address), path)
+        attributes = self._attributes(header)
+        dtype = self._dtype(datatype, path, header)
+        needs_more = isinstance(layout, Chunked) or layout.address is None
+        dataset = Dataset(
+            path, header.address, datatype, dtype, space, layout,
+            self._filters(header, path) if needs_more else (),
+            self._fill_value(header) if needs_more else None,
+            self.source.base, attributes,
+        )  # fmt: skip
+        self._check_size(dataset)
+        return dataset
+
+    @checks("HDF-01")
+    def _check_storage(self, header: Header, path: str) -> None:
+        external = header.first(EXTERNAL_FILES)
+        if external is not None:
+            raise refuse("HDF-01", f"{self.source.place}@{self.source.base + external.address}",
+                         "data stored in this file", f"{clip(path)!r} keeps its data in other files",
+                         "repack the file with h5repack")  # fmt: skip
+
+    @checks("HDF-06")
+    def _dtype(self, datatype: Datatype, path: str, header: Header) -> str:
+        if datatype.dtype is None:
+            raise refuse("HDF-06", f"{self.source.place}@{self.source.base + header.address}",
+                         "elements of a fixed size that a tensor can have",
+                         f"{clip(path)!r} holds {datatype.reason}", "store numbers or fixed-length strings")  # fmt: skip
+        return datatype.dtype
+
+    def _filters(self, header: Header, path: str) -> tuple[Filter, ...]:
+        message = header.first(FILTERS)
+        if message is None:
+            return ()
+        return read_filters(Cursor(self.source, *self._shared.resolve(message)), path)
+
+    def _fill_value(self, header: Header) -> bytes | None:
+        message, read = header.first(FILL_VALUE), read_fill_value
+        if message is None:
+            message, read = header.first(FILL_VALUE_OLD), read_old_fill_value
+        return None if message is None else read(Cursor(self.source, *self._shared.resolve(message)))
+
+    @checks("HDF-09")
+    def _check_size(self, dataset: Dataset) -> None:
+        """The declared size is the stored size, and what must be decoded stays within the limit."""
+        layout, size = dataset.layout, dataset.size
+        expected, found = "", ""
+        if max(dataset.shape, default=0) > _MOST_DIMENSION or size > _MOST_DIMENSION:
+            expected, found = "a size below 2^63 bytes", f"shape {dataset.shape}"
+        elif dataset.plain_range is None:
+            self._decoded += size
+            limit = LIMITS.hdf5_decoded_ratio * self.source.size
+            if self._decoded > limit:
+                expected, found = f"at most {limit} decoded bytes", f"{self._decoded} and more"
+        if isinstance(layout, Chunked):
+            if len(layout.dims) != len(dataset.shape) or layout.element_bytes != dataset.datatype.size:
+                expected, found = f"chunks of shape {dataset.shape}", f"{layout.dims} of {layout.element_bytes} bytes"
+        elif layout.address is not None and size:
+            stored = size if layout.size is None else layout.size
+            if stored != size or self.source.base + layout.address + size > self.source.size:
+                expected = f"{size} bytes for {dataset.dtype} of shape {dataset.shape}"
+                found = f"{stored} bytes at {self.source.base + layout.address} of {self.source.size}"
+        if dataset.fill_value is not None and len(dataset.fill_value) != dataset.datatype.size:
+            expected, found = f"a fill value of {dataset.datatype.size} bytes", f"{len(dataset.fill_value)}"
+        if expected:
+            place = f"{self.source.place}@{self.source.base + dataset.address}"
+            raise refuse("HDF-09", place, expected, f"{clip(dataset.path)!r}: {found}",
+                         "the file is damaged, or made to exhaust memory")  # fmt: skip
+
+
+def is_opaque(dataset: Dataset) -> bool:
+    """Whether elements are bytes without a meaning of their own, as h5py writes bfloat16."""
+    return dataset.datatype.kind == OPAQUE

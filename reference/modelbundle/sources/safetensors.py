@@ -1,0 +1,341 @@
+"""safetensors files, single or sharded with a `*.safetensors.index.json`.
+
+    8 bytes: header length, little-endian | header: JSON | tensors, one after another
+
+Every tensor already is a byte range. The header is read entry by entry, so memory stays near the
+header's own size whatever it says. The ranges must tile the data exactly, as the format has it.
+Layout: https://github.com/huggingface/safetensors#format
+
+    artifact = read(Tree("net.safetensors", {"net.safetensors": blob}))
+    artifact.tensors[0].names["safetensors"]
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from math import prod
+from pathlib import PurePosixPath
+from typing import Any
+
+from modelbundle.core.blobs import Blob
+from modelbundle.core.dtypes import element_bits
+from modelbundle.core.findings import checks, refuse
+from modelbundle.core.limits import LIMITS
+from modelbundle.sources.artifact import Artifact, ArtifactFile, ArtifactTensor, Component, Tree
+
+MEDIA_TYPE = "application/vnd.safetensors"
+INDEX_SUFFIX = ".safetensors.index.json"
+
+DTYPES = {
+    "BOOL": "bool",
+    "U8": "uint8", "U16": "uint16", "U32": "uint32", "U64": "uint64",
+    "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64",
+    "F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64", "C64": "complex64",
+    "F8_E5M2": "float8_e5m2", "F8_E4M3": "float8_e4m3fn", "F8_E8M0": "float8_e8m0fnu",
+    "F8_E5M2FNUZ": "float8_e5m2fnuz", "F8_E4M3FNUZ": "float8_e4m3fnuz",
+    "F4": "float4_e2m1fn_packed",
+    "F6_E2M3": "float6_e2m3fn_packed", "F6_E3M2": "float6_e3m2fn_packed",
+}  # fmt: skip
+"""The format's dtype names to ours."""
+
+_ENTRY_BYTES = 4096
+"""The longest JSON text of one tensor's entry; rank and sizes are bounded (bytes)."""
+_LENGTH_BYTES = 8
+_METADATA = "__metadata__"
+_BLANKS = re.compile(r"[ \t\n\r]*")
+_FIELDS = {"dtype", "shape", "data_offsets"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One tensor of a header; `start` and `stop` count from the end of the header (bytes)."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A header, read: tensors in its order, metadata, and where the data starts (bytes)."""
+
+    entries: tuple[Entry, ...]
+    metadata: Mapping[str, str]
+    data_offset: int
+
+
+def recognise(tree: Tree) -> bool:
+    """Whether the source is a safetensors file or an index of shards, by content."""
+    blob = tree.files.get(tree.root)
+    if blob is None:
+        return False
+    if tree.root.endswith(INDEX_SUFFIX):
+        return True
+    return len(tree.files) == 1 and _looks_like_header(blob)
+
+
+def _looks_like_header(blob: Blob) -> bool:
+    head = blob.read(0, min(blob.size, _LENGTH_BYTES + 1))
+    length = int.from_bytes(head[:_LENGTH_BYTES], "little")
+    fits = 2 <= length <= min(LIMITS.safetensors_header_bytes, blob.size - _LENGTH_BYTES)
+    return fits and head[_LENGTH_BYTES:] == b"{"
+
+
+def read(tree: Tree) -> Artifact:
+    """The source as an artifact; raises BundleError (STF-01 to STF-04)."""
+    blob = tree.files[tree.root]
+    if tree.root.endswith(INDEX_SUFFIX):
+        return _read_sharded(tree, blob)
+    header = read_header(blob, tree.root)
+    component = Component(tree.root, "safetensors", (tree.root,), None, _properties(header))
+    file = ArtifactFile(tree.root, blob, MEDIA_TYPE)
+    return Artifact((file,), tuple(tensors(header, tree.root)), (component,))
+
+
+def _properties(header: Header) -> dict[str, Any]:
+    return {"metadata": dict(sorted(header.metadata.items()))}
+
+
+def tensors(header: Header, path: str) -> Iterator[ArtifactTensor]:
+    """The tensors of the file at `path`, in the header's order."""
+    for entry in header.entries:
+        offset, length = header.data_offset + entry.start, entry.stop - entry.start
+        names = {"safetensors": entry.name}
+        yield ArtifactTensor(
+            entry.name, entry.dtype, entry.shape, path, offset, length, names=names
+        )
+
+
+def read_header(blob: Blob, path: str) -> Header:
+    """The header of a safetensors file, all of it checked; raises BundleError (STF-01 to -03)."""
+    rows, metadata, data_offset = _parse(blob, path)
+    entries = tuple(
+        Entry(name, _dtype(f"{path}#{name}", dtype), shape, start, stop)
+        for name, dtype, shape, start, stop in rows
+    )
+    _check_ranges(entries, path, blob.size - data_offset)
+    return Header(entries, metadata, data_offset)
+
+
+_Row = tuple[str, str, tuple[int, ...], int, int]
+
+
+@checks("STF-01")
+def _parse(blob: Blob, path: str) -> tuple[list[_Row], dict[str, str], int]:
+    """Rows of a header, its metadata, and where the data starts (bytes)."""
+    if not _looks_like_header(blob):
+        raise refuse("STF-01", f"{path}@0", "a header's length, then `{`", f"{blob.size} bytes")
+    length = int.from_bytes(blob.read(0, _LENGTH_BYTES), "little")
+    try:
+        rows, metadata = _scan(_Scanner(blob.read(_LENGTH_BYTES, length).decode()))
+    except (ValueError, RecursionError) as error:
+        raise refuse("STF-01", f"{path}@8", "a safetensors header", str(error)) from None
+    return rows, metadata, _LENGTH_BYTES + length
+
+
+class _Scanner:
+    """The JSON text of a header, read once from left to right; raises `ValueError`."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.at = text, 0
+
+    def _skip(self) -> None:
+        if self.text[self.at : self.at + 1] in (" ", "\t", "\n", "\r"):
+            self.at = _BLANKS.match(self.text, self.at).end()  # type: ignore[union-attr]
+
+    def take(self, mark: str) -> bool:
+        """Step over `mark` where it comes next."""
+        self._skip()
+        found = self.text.startswith(mark, self.at)
+        self.at += found
+        return found
+
+    def need(self, mark: str) -> None:
+        """Step over `mark`, which must come next."""
+        if not self.take(mark):
+            raise ValueError(f"no `{mark}` at character {self.at} of the header")
+
+    def string(self) -> str:
+        """The string that comes next; it must be Unicode text."""
+        self._skip()
+        if not self.text.startswith('"', self.at):
+            raise ValueError(f"no string at character {self.at} of the header")
+        value, self.at = _JSON.raw_decode(self.text, self.at)
+        value.encode()
+        return str(value)
+
+    def members(self) -> Iterator[str]:
+        """The keys of the object that comes next; the caller takes each value in between."""
+        self.need("{")
+        seen: set[str] = set()
+        more = not self.take("}")
+        while more:
+            key = self.string()
+            if key in seen:
+                raise ValueError(f"the key {key!r} twice")
+            seen.add(key)
+            self.need(":")
+            yield key
+            more = self.take(",")
+            if not more:
+                self.need("}")
+
+    def finish(self) -> None:
+        """Nothing but blanks may come next."""
+        self._skip()
+        if self.at != len(self.text):
+            raise ValueError(f"more text after the object, at character {self.at}")
+
+    def entry(self) -> Any:
+        """The value that comes next, `_ENTRY_BYTES` characters at most."""
+        self._skip()
+        value, length = _JSON.raw_decode(self.text[self.at : self.at + _ENTRY_BYTES])
+        self.at += length
+        return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError(f"a key twice among {[key for key, _ in pairs]}")
+    return result
+
+
+def _size(digits: str) -> int:
+    value = int(digits)
+    if abs(value) > LIMITS.safe_integer:
+        raise ValueError(f"the number {digits}")
+    return value
+
+
+def _constant(name: str) -> None:
+    raise ValueError(f"the number {name}")
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_size, parse_constant=_constant)
+
+
+def _scan(scanner: _Scanner) -> tuple[list[_Row], dict[str, str]]:
+    rows: list[_Row] = []
+    metadata: dict[str, str] = {}
+    for name in scanner.members():
+        if name == _METADATA:
+            for key in scanner.members():
+                metadata[key] = scanner.string()
+        else:
+            rows.append(_row(name, scanner.entry()))
+    scanner.finish()
+    return rows, metadata
+
+
+def _row(name: str, entry: Any) -> _Row:
+    if not isinstance(entry, dict) or entry.keys() != _FIELDS:
+        raise ValueError(f"{name!r} has not just dtype, shape and data_offsets")
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or not _are_sizes(shape) or not _are_sizes(offsets):
+        raise ValueError(f"{name!r} has a dtype, shape or data_offsets of another type")
+    if len(shape) > LIMITS.rank or len(offsets) != 2:
+        raise ValueError(f"{name!r} has rank {len(shape)} and {len(offsets)} offsets")
+    return name, dtype, tuple(shape), offsets[0], offsets[1]
+
+
+def _are_sizes(values: object) -> bool:
+    return isinstance(values, list) and all(type(value) is int and value >= 0 for value in values)
+
+
+@checks("STF-03")
+def _dtype(place: str, dtype: str) -> str:
+    """Our name of the format's `dtype`."""
+    if dtype not in DTYPES:
+        raise refuse("STF-03", place, "a dtype of the safetensors format", dtype)
+    return DTYPES[dtype]
+
+
+@checks("STF-02")
+def _check_ranges(entries: tuple[Entry, ...], path: str, size: int) -> None:
+    """The ranges tile the `size` bytes after the header, each as long as dtype and shape say."""
+    at = 0
+    for entry in sorted(entries, key=lambda entry: (entry.start, entry.stop)):
+        place = f"{path}#{entry.name}"
+        if entry.start != at or entry.stop < at:
+            found = f"bytes {entry.start} to {entry.stop}"
+            raise refuse("STF-02", place, f"a range that starts at {at}", found)
+        bits = prod(entry.shape) * (element_bits(entry.dtype) or 0)
+        if bits % 8 or entry.stop - entry.start != bits // 8:
+            expected = f"{entry.dtype} of shape {list(entry.shape)}, {bits} bits"
+            raise refuse("STF-02", place, expected, f"{entry.stop - entry.start} bytes")
+        at = entry.stop
+    if at != size:
+        raise refuse("STF-02", path, f"tensors up to the end, {size}", f"tensors up to {at}")
+
+
+def _read_sharded(tree: Tree, blob: Blob) -> Artifact:
+    metadata, shards = _shards(tree, blob)
+    files = [ArtifactFile(tree.root, blob, "application/json")]
+    files += [ArtifactFile(path, tree.files[path], MEDIA_TYPE) for path in shards]
+    properties = {"metadata": metadata, "shards": len(shards)}
+    component = Component(
+        tree.root, "safetensors", tuple(file.path for file in files), None, properties
+    )
+    return Artifact(tuple(files), tuple(chain.from_iterable(shards.values())), (component,))
+
+
+@checks("STF-04")
+def _shards(tree: Tree, blob: Blob) -> tuple[dict[str, Any], dict[str, list[ArtifactTensor]]]:
+    """Metadata of the index, and the tensors of each shard by its path."""
+    try:
+        metadata, weight_map = _index(blob)
+        paths = {name: shard_path(tree, name) for name in sorted(set(weight_map.values()))}
+        shards = {
+            path: list(tensors(read_header(tree.files[path], path), path))
+            for path in paths.values()
+        }
+        found = {tensor.name: tensor.path for shard in shards.values() for tensor in shard}
+        stated = {name: paths[shard] for name, shard in weight_map.items()}
+        _check_weight_map(stated, found, sum(map(len, shards.values())))
+    except (ValueError, RecursionError) as error:
+        raise refuse(
+            "STF-04", tree.root, "an index that agrees with its shards", str(error)
+        ) from None
+    return metadata, shards
+
+
+def _index(blob: Blob) -> tuple[dict[str, Any], dict[str, str]]:
+    if blob.size > LIMITS.safetensors_header_bytes:
+        raise ValueError(f"{blob.size} bytes, limit {LIMITS.safetensors_header_bytes}")
+    scanner = _Scanner(blob.read(0, blob.size).decode())
+    metadata, weight_map = {}, {}
+    for key in scanner.members():
+        if key == "weight_map":
+            for name in scanner.members():
+                weight_map[name] = scanner.string()
+        elif key == "metadata" and isinstance(value := scanner.entry(), dict):
+            metadata = {k: v for k, v in value.items() if isinstance(v, str | int | float)}
+        else:
+            scanner.entry()
+    scanner.finish()
+    return metadata, weight_map
+
+
+def shard_path(tree: Tree, name: str) -> str:
+    """The path of shard `name` beside the root; raises `ValueError` where it is not in the tree."""
+    if "/" in name or "\\" in name or name in ("", ".", ".."):
+        raise ValueError(f"shard name {name!r} with a folder in it")
+    path = str(PurePosixPath(tree.root).parent / name)
+    if path not in tree.files:
+        raise ValueError(f"no shard {name!r} beside the index")
+    return path
+
+
+def _check_weight_map(expected: dict[str, str], found: dict[str, str], count: int) -> None:
+    if len(found) != count:
+        raise ValueError("a tensor in two shards")
+    for name in expected.keys() | found.keys():
+        if expected.get(name) != found.get(name):
+            raise ValueError(f"{name!r} in {found.get(name)}, by the index in {expected.get(name)}")

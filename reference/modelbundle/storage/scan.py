@@ -1,0 +1,117 @@
+"""One pass over a blob: its digest, its CRC-32, the digests of its ranges, and a copy of it.
+
+Bytes are read once, in chunks; two threads hash them (hashlib gives the interpreter lock back)
+while the caller's thread computes the CRC, writes and reads on. Memory: a few chunks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from modelbundle.core.blobs import Blob
+from modelbundle.core.digests import ALGORITHM
+
+CHUNK_BYTES = 1 << 20
+_IN_FLIGHT = 8
+
+Range = tuple[int, int]
+"""Offset and length in bytes."""
+
+Progress = Callable[[int], None]
+"""Called with the number of bytes done since the last call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a pass over a blob found: sha256 of the whole and of each range, CRC-32."""
+
+    digest: str
+    crc32: int
+    ranges: dict[Range, bytes]
+
+
+class Scanner:
+    """Scans blobs with two hashing threads that it keeps between scans."""
+
+    def __init__(self, progress: Progress | None = None) -> None:
+        self._whole = ThreadPoolExecutor(1)
+        self._parts = ThreadPoolExecutor(1)
+        self._progress = progress
+
+    def scan(
+        self,
+        blob: Blob,
+        ranges: Iterable[Range] = (),
+        sink: Callable[[bytes], object] | None = None,
+        *,
+        crc: bool = True,
+    ) -> Scan:
+        """Scan `blob`; `ranges` are disjoint, ascending and not empty; `sink` gets every byte."""
+        whole = hashlib.new(ALGORITHM)
+        parts = _RangeHasher(ranges)
+        crc32 = 0
+        pending: list[Future[None]] = []
+        for offset in range(0, blob.size, CHUNK_BYTES):
+            chunk = blob.read(offset, min(CHUNK_BYTES, blob.size - offset))
+            pending.append(self._whole.submit(whole.update, chunk))
+            if not parts.done:
+                pending.append(self._parts.submit(parts.update, chunk, offset))
+            if crc:
+                crc32 = zlib.crc32(chunk, crc32)
+            if sink:
+                sink(chunk)
+            while len(pending) > _IN_FLIGHT:
+                pending.pop(0).result()
+            if self._progress:
+                self._progress(len(chunk))
+        for future in pending:
+            future.result()
+        return Scan(f"{ALGORITHM}:{whole.hexdigest()}", crc32, parts.digests)
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self._whole.shutdown()
+        self._parts.shutdown()
+
+
+@contextmanager
+def scanner(progress: Progress | None = None) -> Iterator[Scanner]:
+    """A scanner whose threads are stopped at the end."""
+    made = Scanner(progress)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+class _RangeHasher:
+    """Digests of ascending ranges, fed with consecutive chunks."""
+
+    def __init__(self, ranges: Iterable[Range]) -> None:
+        self.digests: dict[Range, bytes] = {}
+        self._ranges = iter(ranges)
+        self._hash = hashlib.new(ALGORITHM)
+        self._current: Range | None = next(self._ranges, None)
+
+    @property
+    def done(self) -> bool:
+        return self._current is None
+
+    def update(self, chunk: bytes, offset: int) -> None:
+        view = memoryview(chunk)
+        while self._current is not None:
+            start, length = self._current
+            first = max(start - offset, 0)
+            last = min(start + length - offset, len(view))
+            if first < last:
+                self._hash.update(view[first:last])
+            if start + length > offset + len(view):
+                return
+            self.digests[self._current] = self._hash.digest()
+            self._hash = hashlib.new(ALGORITHM)
+            self._current = next(self._ranges, None)

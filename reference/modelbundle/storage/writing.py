@@ -1,0 +1,183 @@
+"""Writing a bundle, complete or not at all (rules WRT-02 and WRT-03).
+
+Everything is written under a temporary name beside the destination and renamed at the end; on
+failure nothing is left. In a directory the manifest comes last.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from modelbundle.core import paths
+from modelbundle.core.archive_layout import ArchiveLayout
+from modelbundle.core.manifest import FileEntry
+from modelbundle.storage.layouts import layout_of
+
+Sink = Callable[[bytes], object]
+
+
+class Writer(Protocol):
+    """Takes the members of one bundle, in any order, then its manifest."""
+
+    needs_crc32: bool
+
+    def begin(
+        self, manifest_size: int, stored: Sequence[FileEntry], directories: Sequence[str]
+    ) -> None:
+        """Tell what will come: stored files in archive order, sizes in bytes."""
+        ...
+
+    @contextmanager
+    def member(self, path: str) -> Iterator[Sink]:
+        """A sink for the bytes of the file at `path`."""
+        ...
+
+    def record(self, path: str, crc32: int) -> None:
+        """Tell the checksum of a member that was written."""
+        ...
+
+    def finish(self, manifest: bytes) -> None:
+        """Write the manifest and all that frames it."""
+        ...
+
+
+class DirectoryWriter:
+    """Writes files at their paths below `root`."""
+
+    needs_crc32 = False
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def begin(
+        self,
+        manifest_size: int,  # noqa: ARG002
+        stored: Sequence[FileEntry],
+        directories: Sequence[str],
+    ) -> None:
+        """See `Writer`."""
+        folders = {Path(entry.path).parent for entry in stored} | {Path(d) for d in directories}
+        for folder in sorted(folders):
+            (self._root / folder).mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def member(self, path: str) -> Iterator[Sink]:
+        """See `Writer`."""
+        with (self._root / path).open("xb", buffering=0) as file:
+            yield file.write
+
+    def record(self, path: str, crc32: int) -> None:
+        """See `Writer`; a directory has no checksums."""
+
+    def finish(self, manifest: bytes) -> None:
+        """See `Writer`."""
+        (self._root / paths.MANIFEST).write_bytes(manifest)
+
+
+class ArchiveWriter:
+    """Writes members at the offsets that the layout determines."""
+
+    needs_crc32 = True
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._layout = ArchiveLayout([])
+        self._crc32s: dict[str, int] = {}
+
+    def begin(
+        self,
+        manifest_size: int,
+        stored: Sequence[FileEntry],
+        directories: Sequence[str],  # noqa: ARG002
+    ) -> None:
+        """See `Writer`."""
+        self._layout = layout_of(manifest_size, stored)
+
+    @contextmanager
+    def member(self, path: str) -> Iterator[Sink]:
+        """See `Writer`."""
+        member = self._layout.by_path[path]
+        self._file.seek(member.data_offset)
+        yield self._file.write
+        if self._file.tell() != member.end:
+            raise RuntimeError(f"{path}: {self._file.tell() - member.data_offset} bytes written of {member.size}")
+
+    def record(self, path: str, crc32: int) -> None:
+        """See `Writer`."""
+        self._crc32s[path] = crc32
+
+    def finish(self, manifest: bytes) -> None:
+        """See `Writer`."""
+        with self.member(paths.MANIFEST) as sink:
+            sink(manifest)
+        self.record(paths.MANIFEST, zlib.crc32(manifest))
+        for member in self._layout.members:
+            self._file.seek(member.header_offset)
+            self._file.write(member.local_header(self._crc32s[member.path]))
+        self._file.seek(self._layout.central_offset)
+        self._file.write(self._layout.tail([self._crc32s[m.path] for m in self._layout.members]))
+
+
+@contextmanager
+def open_writer(destination: Path, directory: bool, overwrite: bool = False) -> Iterator[Writer]:
+    """A writer whose result appears at `destination` when the block ends without an error.
+
+    Raises `FileExistsError` where something is there and `overwrite` is not set.
+    """
+    _refuse_existing(destination, overwrite)
+    with staging(destination, directory=directory) as temporary:
+        if directory:
+            yield DirectoryWriter(temporary)
+        else:
+            with temporary.open("wb") as file:
+                yield ArchiveWriter(file)
+        _refuse_existing(destination, overwrite)
+        if destination.is_dir():
+            shutil.rmtree(destination)
+        os.replace(temporary, destination)
+
+
+def _refuse_existing(destination: Path, overwrite: bool) -> None:
+    if not os.path.lexists(destination):
+        return
+    if not overwrite:
+        raise FileExistsError(f"{destination} exists already: choose another name or allow overwriting")
+    if destination.is_dir() and not (destination / paths.MANIFEST).is_file():
+        raise FileExistsError(f"{destination} is a directory but no bundle: it is not overwritten")
+
+
+@contextmanager
+def staging(destination: Path, *, directory: bool) -> Iterator[Path]:
+    """A temporary file or directory beside `destination`, gone at the end unless renamed."""
+    folder = destination.absolute().parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is no directory: create it first")
+    prefix = f".{destination.name[:64]}."
+    if directory:
+        temporary = Path(tempfile.mkdtemp(prefix=prefix, suffix=".partial", dir=folder))
+        temporary.chmod(0o777 & ~_umask())
+    else:
+        descriptor, name = tempfile.mkstemp(prefix=prefix, suffix=".partial", dir=folder)
+        os.close(descriptor)
+        temporary = Path(name)
+        temporary.chmod(0o666 & ~_umask())
+    try:
+        yield temporary
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,135 @@
+"""Unpacking: files of a bundle onto disk, all of them or none.
+
+    unpack("net.modelbundle", "out")                      # the sources, as they were given
+    unpack("net.modelbundle", "out", only=["net.h5"])     # any file of the bundle
+
+Files are written to a temporary directory beside the destination, each held against its digest,
+and moved into place when all are right (rules UNP-01 to UNP-04).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from modelbundle.bundle import Bundle, check_digest, open_bundle
+from modelbundle.core.findings import checks, settle
+from modelbundle.core.manifest import FileEntry
+from modelbundle.storage.scan import Progress, scanner
+from modelbundle.storage.writing import staging
+
+
+def unpack(
+    bundle: Bundle | str | Path,
+    destination: str | Path,
+    *,
+    only: Iterable[str] = (),
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Write files of `bundle` below `destination` and return their paths, ascending.
+
+    Without `only`, the sources as they were given, empty directories too; with it, those files,
+    or all files below those directories. Raises `KeyError` for a path that the bundle does not
+    have, `FileExistsError` where a file is in the way, `BundleError` where a digest is wrong.
+    """
+    if not isinstance(bundle, Bundle):
+        with open_bundle(bundle) as opened:
+            return unpack(opened, destination, only=only, progress=progress)
+    target = Path(destination)
+    wanted = tuple(only)
+    entries = select(bundle, wanted)
+    folders = () if wanted else bundle.manifest.directories
+    _refuse_existing(target, [entry.path for entry in entries])
+    made_target = _make_target(target)
+    try:
+        with staging(target / "unpack", directory=True) as stage:
+            _write(bundle, entries, folders, stage, progress)
+            _refuse_existing(target, [entry.path for entry in entries])
+            _move(stage, target, [entry.path for entry in entries], folders)
+    except BaseException:
+        for folder in made_target:
+            folder.rmdir()
+        raise
+    return [target / entry.path for entry in entries]
+
+
+def select(bundle: Bundle, only: Sequence[str]) -> list[FileEntry]:
+    """The entries to unpack, ascending by path. Raises `KeyError` for what is not there."""
+    files = bundle.manifest.files
+    if not only:
+        return [entry for entry in files if entry.role == "source"]
+    chosen: dict[str, FileEntry] = {}
+    for path in only:
+        found = [f for f in files if f.path == path or f.path.startswith(f"{path.rstrip('/')}/")]
+        if not found:
+            raise KeyError(f"the bundle has no file {path!r}")
+        chosen.update({entry.path: entry for entry in found})
+    return [chosen[path] for path in sorted(chosen)]
+
+
+@checks("UNP-01")
+def _refuse_existing(target: Path, paths: Iterable[str]) -> None:
+    """Refuse to overwrite, and to write through a symbolic link (UNP-04)."""
+    for path in paths:
+        here = target
+        for segment in path.split("/"):
+            here /= segment
+            if here.is_symlink():
+                raise FileExistsError(f"{here} is a symbolic link: nothing is written through it")
+        if os.path.lexists(here):
+            raise FileExistsError(f"{here} exists already: unpack into an empty directory")
+
+
+def _make_target(target: Path) -> list[Path]:
+    """Make `target` and its missing parents; the made ones, innermost first."""
+    missing = []
+    folder = target.absolute()
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    target.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+@checks("UNP-03")
+def _write(
+    bundle: Bundle,
+    entries: Iterable[FileEntry],
+    folders: Iterable[str],
+    stage: Path,
+    progress: Progress | None,
+) -> None:
+    for folder in folders:
+        (stage / folder).mkdir(parents=True, exist_ok=True)
+    with scanner(progress) as scans:
+        for entry in entries:
+            path = stage / entry.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("xb", buffering=0) as file:
+                scan = scans.scan(bundle.file(entry.path), sink=file.write, crc=False)
+            settle(check_digest(entry, scan.digest))
+
+
+@checks("UNP-02", "UNP-04")
+def _move(stage: Path, target: Path, paths: Sequence[str], folders: Iterable[str]) -> None:
+    """Move files into place; on failure, take back what was moved."""
+    made: list[Path] = []
+    try:
+        for folder in sorted({*folders, *(str(Path(path).parent) for path in paths)}):
+            _make_folders(target, target / folder, made)
+        for path in paths:
+            os.rename(stage / path, target / path)
+            made.append(target / path)
+    except BaseException:
+        for made_path in reversed(made):
+            (Path.rmdir if made_path.is_dir() else Path.unlink)(made_path)
+        raise
+
+
+def _make_folders(target: Path, folder: Path, made: list[Path]) -> None:
+    if folder == target or folder.is_dir():
+        return
+    _make_folders(target, folder.parent, made)
+    folder.mkdir()
+    made.append(folder)
