@@ -77,7 +77,9 @@ class Bundle:
     @cached_property
     def index(self) -> TensorIndex:
         """The tensor index, checked against manifest and digest."""
-        index = tensor_index.decode(self._read_checked(paths.TENSORS, LIMITS.index_bytes))
+        index = tensor_index.decode(
+            self._read_checked(paths.TENSORS, LIMITS.index_bytes), newer=self.manifest.newer
+        )
         stored = {entry.path: entry.size for entry in self.manifest.stored}
         components = frozenset(component.id for component in self.manifest.components)
         settle(tensor_index.check_against(index, stored, components))
@@ -90,7 +92,7 @@ class Bundle:
         if not self.manifest.composed:
             return compositions.from_segments({})
         data = self._read_checked(paths.COMPOSITIONS, LIMITS.compositions_bytes)
-        decoded = compositions.decode(data)
+        decoded = compositions.decode(data, newer=self.manifest.newer)
         stored = {entry.path: entry.size for entry in self.manifest.stored}
         composed = {entry.path: entry.size for entry in self.manifest.composed}
         settle(compositions.check_against(decoded, stored, composed))

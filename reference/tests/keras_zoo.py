@@ -1,15 +1,16 @@
 """Built-in layers with arguments and inputs, for Keras 3 and for tf_keras alike.
 
 `LAYERS` maps a label to (class name, arguments, input shapes without the batch dimension). An
-argument that is itself a layer is written `("Dense", {...})`. `build(library, label)` gives the
-layer, called once where it has inputs, or None where the library lacks the class.
+argument that is itself a layer is written `("Dense", {...})`; `"list"` before the shapes means that
+the layer takes its inputs as one list. `build(library, label)` gives the layer, called
+once where it has inputs.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-Row = tuple[str, dict[str, Any], tuple[tuple[int, ...], ...]]
+Row = tuple[str, dict[str, Any], tuple[Any, ...]]
 
 _SEQUENCE = ((6, 4),)
 _IMAGE = ((8, 8, 3),)
@@ -112,13 +113,13 @@ LAYERS: dict[str, Row] = {
         {"head_dim": 3, "num_query_heads": 4, "num_key_value_heads": 2},
         (*_SEQUENCE, *_SEQUENCE),
     ),
-    "attention": ("Attention", {"use_scale": True}, ("list", *_SEQUENCE, *_SEQUENCE)),  # type: ignore[dict-item]
+    "attention": ("Attention", {"use_scale": True}, ("list", *_SEQUENCE, *_SEQUENCE)),
     "attention_concat": (
         "Attention",
         {"score_mode": "concat"},
-        ("list", *_SEQUENCE, *_SEQUENCE),  # type: ignore[dict-item]
+        ("list", *_SEQUENCE, *_SEQUENCE),
     ),
-    "additive_attention": ("AdditiveAttention", {}, ("list", *_SEQUENCE, *_SEQUENCE)),  # type: ignore[dict-item]
+    "additive_attention": ("AdditiveAttention", {}, ("list", *_SEQUENCE, *_SEQUENCE)),
     "prelu": ("PReLU", {}, ((4,),)),
     "relu": ("ReLU", {"max_value": 6.0}, ((4,),)),
     "leaky_relu": ("LeakyReLU", {}, ((4,),)),
@@ -150,7 +151,7 @@ LAYERS: dict[str, Row] = {
     "zero_padding2d": ("ZeroPadding2D", {}, _IMAGE),
     "zero_padding3d": ("ZeroPadding3D", {}, _VOLUME),
     **{
-        f"{kind}_pooling{rank}d": (f"{kind.title()}Pooling{rank}D", {}, shapes)
+        f"{kind}_pooling{rank}d": (f"{kind.title()}Pooling{rank}D", {"pool_size": 2}, shapes)
         for kind in ("max", "average")
         for rank, shapes in ((1, _SEQUENCE), (2, _IMAGE), (3, _VOLUME))
     },
@@ -169,10 +170,10 @@ LAYERS: dict[str, Row] = {
         for rank, shapes in ((1, _SEQUENCE), (2, _IMAGE), (3, _VOLUME))
     },
     **{
-        name.lower(): (name, {}, ("list", (4,), (4,)))  # type: ignore[misc]
+        name.lower(): (name, {}, ("list", (4,), (4,)))
         for name in ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate")
     },
-    "dot": ("Dot", {"axes": 1}, ("list", (4,), (4,))),  # type: ignore[dict-item]
+    "dot": ("Dot", {"axes": 1}, ("list", (4,), (4,))),
     "rescaling": ("Rescaling", {"scale": 0.5}, _IMAGE),
     "resizing": ("Resizing", {"height": 4, "width": 4}, _IMAGE),
     "center_crop": ("CenterCrop", {"height": 4, "width": 4}, _IMAGE),
@@ -200,13 +201,14 @@ LAYERS: dict[str, Row] = {
     "rand_augment": ("RandAugment", {"value_range": (0, 255)}, ()),
     "mix_up": ("MixUp", {}, ()),
     "mel_spectrogram": ("MelSpectrogram", {"fft_length": 16, "sequence_stride": 4}, ((64,),)),
-    "stft_spectrogram": ("STFTSpectrogram", {"frame_length": 16, "frame_step": 4}, ((64, 1),)),
 }  # fmt: skip
 
 
 def make(library: Any, class_name: str, arguments: dict[str, Any]) -> Any:
     """An uncalled layer of `library`; raises AttributeError where it has no such class."""
-    return getattr(library.layers, class_name)(**{k: _value(library, v) for k, v in arguments.items()})
+    return getattr(library.layers, class_name)(
+        **{k: _value(library, v) for k, v in arguments.items()}
+    )
 
 
 def _value(library: Any, value: Any) -> Any:
@@ -217,19 +219,25 @@ def _value(library: Any, value: Any) -> Any:
     return value
 
 
-def build(library: Any, label: str, **extra: Any) -> Any:
-    """The layer of `label`, called on symbolic inputs; None where `library` has no such class."""
+def build(library: Any, label: str) -> Any:
+    """The layer of `label`, called on symbolic inputs where it has any."""
     class_name, arguments, shapes = LAYERS[label]
-    if not hasattr(library.layers, class_name):
-        return None
-    layer = make(library, class_name, {**arguments, **extra})
-    if shapes:
-        as_list = shapes[0] == "list"
-        inputs = [library.Input(shape) for shape in shapes[as_list:]]
-        layer(inputs) if as_list else layer(*inputs)
+    layer = make(library, class_name, arguments)
+    call(library, layer, shapes)
     return layer
+
+
+def call(library: Any, layer: Any, shapes: tuple[Any, ...]) -> tuple[list[Any], Any]:
+    """The symbolic inputs of `shapes` and what `layer` gives for them."""
+    if not shapes:
+        return [], None
+    as_list = shapes[0] == "list"
+    inputs = [library.Input(shape) for shape in shapes[as_list:]]
+    return inputs, layer(inputs) if as_list else layer(*inputs)
 
 
 def names(library: Any) -> list[str]:
     """The labels that `library` has classes for."""
-    return [label for label, (class_name, *_) in LAYERS.items() if hasattr(library.layers, class_name)]
+    return [
+        label for label, (class_name, *_) in LAYERS.items() if hasattr(library.layers, class_name)
+    ]

@@ -16,7 +16,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,13 @@ ROLES = ("Writer", "Reader", "Validator", "Copier", "Runner")
 UNSUPPORTED = "the verdict is *unsupported*"
 
 _RULE = re.compile(r"\*\*([A-Z]{3}-[0-9]{2})\*\* (?:\((Full)\) )?")
-_BLOCK_START = re.compile(r"(?:[-*] |[0-9]+\. )")
+_BLOCK_START = re.compile(r"^(?:[-*] |[0-9]+\. )")
 _FENCE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 _ASIDE = re.compile(r'`[^`]*`|"[^"]*"|\]\([^)]*\)')
 _KEYWORD = re.compile(r"\b(MUST|SHOULD|SHALL|REQUIRED|RECOMMENDED|OPTIONAL)\b")
-_MENTION = re.compile(r"\b(?:a|the|every|each|any) (MUST|SHOULD)\b|\bwith (MUST)\b")
 _LOWER = re.compile(r"\b(must|should|shall|may)\b")
 _ID = re.compile(r"\b[A-Z]{3}-[0-9]{2}\b")
+_NOT_RULES = {"CRC-32", "UTF-16"}
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 
 
@@ -84,33 +84,27 @@ def chapter_rules(name: str, markdown: str) -> tuple[list[Rule], list[str]]:
     """The rules of one normative chapter, and what is wrong with its wording."""
     rules, problems = [], []
     for paragraph in paragraphs(markdown):
-        words = _ASIDE.sub(" ", paragraph)
-        problems += [
-            f"{name}: {word!r} in lower case: {paragraph[:60]}" for word in _LOWER.findall(words)
-        ]
-        keywords = set(_KEYWORD.findall(_MENTION.sub(" ", words)))
-        match = _RULE.match(paragraph)
-        if match:
+        start, words = paragraph[:60], _ASIDE.sub(" ", paragraph)
+        problems += [f"{name}: {word!r} in lower case: {start}" for word in _LOWER.findall(words)]
+        keywords = set(_KEYWORD.findall(words))
+        if match := _RULE.match(paragraph):
             rule = _rule(name, match, paragraph, words)
             rules.append(rule)
             problems += _rule_problems(rule, keywords)
         elif keywords:
-            problems.append(f"{name}: keyword outside a rule: {paragraph[:60]}")
+            problems.append(f"{name}: keyword outside a rule: {start}")
     return rules, problems
 
 
 def _rule(name: str, match: re.Match[str], paragraph: str, words: str) -> Rule:
-    before = re.split(_KEYWORD, words, maxsplit=1)[0]
+    subject = _KEYWORD.split(words, maxsplit=1)[0]
+    breach = "reject" if "MUST" in words else "accept"
     return Rule(
         id=match[1],
-        roles=tuple(role for role in ROLES if re.search(rf"\b{role}\b", before)),
+        roles=tuple(role for role in ROLES if re.search(rf"\b{role}\b", subject)),
         severity="error" if "MUST" in words else "warning",
         level=match[2] or "Core",
-        verdict="unsupported"
-        if UNSUPPORTED in paragraph
-        else "reject"
-        if "MUST" in words
-        else "accept",
+        verdict="unsupported" if UNSUPPORTED in paragraph else breach,
         text=_LINK.sub(r"\1", paragraph[match.end() :]),
         chapter=name,
     )
@@ -145,7 +139,7 @@ def _comments(node: Any, pointer: str) -> Iterator[tuple[str, str]]:
 
 
 def collect(root: Path = ROOT) -> list[Rule]:
-    """All rules, ascending by ID; raises `SpecError` where text or schemas break the conventions."""
+    """All rules, ascending by ID; raises `SpecError` where the conventions are broken."""
     rules: dict[str, Rule] = {}
     problems: list[str] = []
     for path in sorted((root / "spec").glob("[0-9][0-9]-*.md")):
@@ -155,43 +149,29 @@ def collect(root: Path = ROOT) -> list[Rule]:
             if rule.id in rules:
                 problems.append(f"{rule.id}: in {rules[rule.id].chapter} and in {path.name}")
             rules[rule.id] = rule
-    schemas = {
-        p.name: json.loads(p.read_text(encoding="utf-8"))
-        for p in (root / "schemas").rglob("*.json")
-    }
+    schemas = {path.name: _load(path) for path in (root / "schemas").rglob("*.json")}
     locations = schema_locations(schemas)
     problems += _dangling(root, rules, locations)
     if problems:
         raise SpecError("\n".join(problems))
-    return [_located(rules[id_], locations.get(id_, [])) for id_ in sorted(rules)]
+    return [replace(rules[key], schema=tuple(locations.get(key, ()))) for key in sorted(rules)]
 
 
-def _located(rule: Rule, schema: Sequence[str]) -> Rule:
-    return Rule(
-        rule.id,
-        rule.roles,
-        rule.severity,
-        rule.level,
-        rule.verdict,
-        rule.text,
-        rule.chapter,
-        tuple(schema),
-    )
+def _load(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _dangling(root: Path, rules: Mapping[str, Rule], locations: Mapping[str, Any]) -> Iterator[str]:
     """Rule IDs that are named somewhere and defined nowhere."""
     for rule in sorted(locations.keys() - rules.keys()):
         yield f"{rule}: named by {locations[rule][0]}, defined nowhere"
-    untestable = json.loads((root / "spec" / "untestable.json").read_text(encoding="utf-8"))
-    for rule in sorted(untestable.keys() - rules.keys()):
+    for rule in sorted(_load(root / "spec" / "untestable.json").keys() - rules.keys()):
         yield f"{rule}: in untestable.json, defined nowhere"
     for path in sorted((root / "spec").rglob("*.md")):
-        named = (
-            set(_ID.findall(path.read_text(encoding="utf-8"))) if path.name != "rules.md" else set()
-        )
-        for rule in sorted(named - rules.keys() - {"SHA-25"}):
-            yield f"{rule}: named in {path.name}, defined nowhere"
+        named = set(_ID.findall(path.read_text(encoding="utf-8")))
+        if path.name != "rules.md":
+            for rule in sorted(named - rules.keys() - _NOT_RULES):
+                yield f"{rule}: named in {path.name}, defined nowhere"
 
 
 def to_json(rules: Sequence[Rule]) -> str:
@@ -201,6 +181,9 @@ def to_json(rules: Sequence[Rule]) -> str:
         "rules": [rule.to_json() for rule in rules],
     }
     return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+
+
+_HEADER = "| ID | role | severity | level | rule | chapter | schema |\n" + "|---" * 7 + "|"
 
 
 def to_markdown(rules: Sequence[Rule]) -> str:
@@ -214,33 +197,32 @@ def to_markdown(rules: Sequence[Rule]) -> str:
         f"{len(rules) - errors} with SHOULD (a breach is a warning).",
     ]
     for area in sorted({rule.id[:3] for rule in rules}):
-        lines += [
-            "",
-            f"## {area}",
-            "",
-            "| ID | role | severity | level | rule | chapter | schema |",
-            "|" + "---|" * 7,
-        ]
+        lines += ["", f"## {area}", "", _HEADER]
         lines += [_row(rule) for rule in rules if rule.id.startswith(area)]
     return "\n".join(lines) + "\n"
 
 
 def _row(rule: Rule) -> str:
-    severity = "unsupported" if rule.verdict == "unsupported" else rule.severity
-    schema = "<br>".join(
-        f"[{at.split('.')[0]}{at[at.index('#') :]}](../schemas/{at.split('#')[0]})"
-        for at in rule.schema
+    cells = (
+        rule.id,
+        ", ".join(rule.roles),
+        "unsupported" if rule.verdict == "unsupported" else rule.severity,
+        rule.level,
+        rule.text.replace("|", "\\|"),
+        f"[{rule.chapter[:2]}]({rule.chapter})",
+        "<br>".join(map(_schema_link, rule.schema)),
     )
-    text = rule.text.replace("|", "\\|")
-    chapter = f"[{rule.chapter[:2]}]({rule.chapter})"
-    return f"| {rule.id} | {', '.join(rule.roles)} | {severity} | {rule.level} | {text} | {chapter} | {schema} |"
+    return f"| {' | '.join(cells)} |"
+
+
+def _schema_link(location: str) -> str:
+    file, pointer = location.split("#")
+    return f"[{file.removesuffix('.schema.json')}#{pointer}](../schemas/{file})"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the table, or with `--check` compare it; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        description="Generate the table of rules from spec and schemas."
-    )
+    parser = argparse.ArgumentParser(description="Generate the table of rules.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if out of date")
     check = parser.parse_args(arguments).check
     try:

@@ -101,10 +101,13 @@ def encode(compositions: Compositions) -> bytes:
     return canonical_msgpack.encode(value)
 
 
-def decode(data: bytes) -> Compositions:
-    """The compositions that `data` holds, refused where they break a rule on their own."""
+def decode(data: bytes, *, newer: bool = False) -> Compositions:
+    """The compositions that `data` holds, refused where they break a rule on their own.
+
+    `newer`: the bundle is of a newer minor version, whose unknown members are ignored (VER-02).
+    """
     value = canonical_msgpack.decode(data, PLACE)
-    settle(_check_members(value))
+    settle(_check_members(value, newer))
     columns = {name: np.frombuffer(value[name], dtype) for name, dtype in _COLUMNS.items()}
     compositions = Compositions(value["files"], value["sources"], **columns)
     settle(_check_tables(compositions))
@@ -112,14 +115,14 @@ def decode(data: bytes) -> Compositions:
 
 
 @checks("CMP-01")
-def _check_members(value: dict[str, Any]) -> Iterator[Finding]:
+def _check_members(value: dict[str, Any], newer: bool) -> Iterator[Finding]:
     kinds = {"files": list, "sources": list, **dict.fromkeys(_COLUMNS, bytes)}
     for name, kind in kinds.items():
         item = value.get(name)
         if type(item) is not kind or (kind is list and set(map(type, item)) - {str}):
             yield Finding("CMP-01", f"{PLACE}#/{name}", f"a member of type {kind.__name__}", clip(item))
             return
-    for name in sorted(map(str, value.keys() - kinds.keys())):
+    for name in () if newer else sorted(map(str, value.keys() - kinds.keys())):
         yield Finding("CMP-01", PLACE, "no other members", clip(name))
     yield from _check_column_lengths(value)
 

@@ -128,6 +128,11 @@ class Manifest:
         return {entry.path: entry for entry in self.files}
 
     @property
+    def newer(self) -> bool:
+        """Whether its minor version is newer than the one implemented here (VER-02)."""
+        return _minor(self.version) > MINOR
+
+    @property
     def stored(self) -> tuple[FileEntry, ...]:
         """Stored files in archive order: the indexes first, then ascending by path."""
         first = {paths.TENSORS: 0, paths.COMPOSITIONS: 1}
@@ -226,7 +231,7 @@ def decode(data: bytes) -> Manifest:
     settle(check_size(len(data)))
     value = canonical_json.decode(data, PLACE)
     settle(_check_version(value))
-    settle(_Shape(newer=_minor(value) > MINOR).check(value))
+    settle(_Shape(newer=_minor(value["modelbundle"]) > MINOR).check(value))
     settle(_check_content(value))
     return _manifest(value)
 
@@ -254,8 +259,8 @@ def _check_version(value: Any) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _minor(value: _Json) -> int:
-    match = _VERSION.fullmatch(value["modelbundle"])
+def _minor(version: str) -> int:
+    match = _VERSION.fullmatch(version)
     return int(match[2]) if match else 0
 
 

@@ -152,10 +152,13 @@ def encode(index: TensorIndex) -> bytes:
     return canonical_msgpack.encode(value)
 
 
-def decode(data: bytes) -> TensorIndex:
-    """The index that `data` holds, refused where it breaks a rule on its own (TEN, MSG)."""
+def decode(data: bytes, *, newer: bool = False) -> TensorIndex:
+    """The index that `data` holds, refused where it breaks a rule on its own (TEN, MSG).
+
+    `newer`: the bundle is of a newer minor version, whose unknown members are ignored (VER-02).
+    """
     value = canonical_msgpack.decode(data, PLACE)
-    settle(_check_members(value))
+    settle(_check_members(value, newer))
     settle(_check_columns(value))
     index = _build(value)
     settle(_check_rows(index))
@@ -169,11 +172,11 @@ _MEMBERS = {
 
 
 @checks("TEN-01")
-def _check_members(value: dict[str, Any]) -> Iterator[Finding]:
+def _check_members(value: dict[str, Any], newer: bool) -> Iterator[Finding]:
     for name, kind in _MEMBERS.items():
         if type(value.get(name)) is not kind:
             yield Finding("TEN-01", f"{PLACE}#/{name}", f"a member of type {kind.__name__}", clip(value.get(name)))
-    for name in sorted(map(str, value.keys() - _MEMBERS.keys())):
+    for name in () if newer else sorted(map(str, value.keys() - _MEMBERS.keys())):
         yield Finding("TEN-01", PLACE, "no other members", clip(name))
     for name in ("dtypes", "files", "names", "roles"):
         if isinstance(value.get(name), list) and set(map(type, value[name])) - {str}:

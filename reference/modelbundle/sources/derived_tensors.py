@@ -21,20 +21,14 @@ from typing import BinaryIO
 from modelbundle.core.blobs import check_range
 from modelbundle.core.dtypes import element_bits
 from modelbundle.sources.artifact import ArtifactFile, Component
+from modelbundle.sources.safetensors import DTYPES, MEDIA_TYPE
 
 Put = Callable[[int, bytes], None]
 """Takes an offset within the tensor and bytes that belong there."""
 
-MEDIA_TYPE = "application/vnd.safetensors"
 _ALIGNMENT = 64
 
-_SAFETENSORS = {
-    "bool": "BOOL",
-    "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64",
-    "uint8": "U8", "uint16": "U16", "uint32": "U32", "uint64": "U64",
-    "float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64", "complex64": "C64",
-    "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2", "float8_e8m0fnu": "F8_E8M0",
-}  # fmt: skip
+_SAFETENSORS = {ours: theirs for theirs, ours in DTYPES.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,19 +8,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
 from modelbundle.core.blobs import Blob
 from modelbundle.core.dtypes import element_bits, is_known
-from modelbundle.core.findings import checks, clip, refuse
 from modelbundle.sources.artifact import ArtifactFile, ArtifactTensor, Component, TensorRole
 from modelbundle.sources.derived_tensors import DerivedTensor, derived_file
 from modelbundle.sources.hdf5.attributes import Attribute, Attributes
 from modelbundle.sources.hdf5.datatypes import OPAQUE
 from modelbundle.sources.hdf5.decode import check_decodable, decode
 from modelbundle.sources.hdf5.file import Dataset, File, Group
+from modelbundle.sources.hdf5.source import mismatch
 
 MEDIA_TYPE = "application/x-hdf5"
 
@@ -50,9 +50,11 @@ class Contents:
         return None if attributes is None else attributes.get(name)
 
     def text(self, group: str, name: str) -> str | None:
-        """An attribute that is one string, or None."""
+        """An attribute that is one string; None where it is something else or not there."""
         attribute = self.attribute(group, name)
-        return None if attribute is None else attribute.string().decode(errors="replace")
+        if attribute is None or not attribute.datatype.is_text or len(strings := attribute.strings()) != 1:
+            return None
+        return strings[0].decode(errors="replace")
 
 
 def read_contents(blob: Blob, path: str) -> Contents:
@@ -69,15 +71,13 @@ def read_contents(blob: Blob, path: str) -> Contents:
     return Contents(path, blob, file, groups, datasets)
 
 
-@checks("HDF-09")
-def _check_apart(datasets: Iterator[Dataset] | Sequence[Dataset], place: str) -> None:
+def _check_apart(datasets: Collection[Dataset], place: str) -> None:
     """Bytes belong to one dataset: else a small file could declare any amount of data."""
     ranges = sorted((*found.plain_range, found.address, found.path) for found in datasets if found.plain_range)
     end, owner, name = 0, 0, ""
     for offset, length, address, path in ranges:
         if length and offset < end and address != owner:
-            raise refuse("HDF-09", f"{place}@{offset}", "bytes of one dataset",
-                         f"bytes of {clip(name)!r} and of {clip(path)!r}", "the file is damaged")  # fmt: skip
+            raise mismatch(f"{place}@{offset}", "bytes of one dataset", f"bytes of {name!r} and of {path!r}")
         if offset + length > end:
             end, owner, name = offset + length, address, path
 
@@ -92,8 +92,10 @@ class Tensors:
 
 
 def tensors_of(contents: Contents, labels: Mapping[str, Label]) -> Tensors:
-    """A tensor for each dataset, called by its label's Keras name where that is unambiguous."""
-    labels = _unambiguous(contents, labels)
+    """A tensor for each dataset, called by its label's Keras name or else by its path.
+
+    `labels` come from `unambiguous`.
+    """
     derived = [
         _derived(contents, dataset, labels[path])
         for path, dataset in contents.datasets.items()
@@ -111,14 +113,14 @@ def tensors_of(contents: Contents, labels: Mapping[str, Label]) -> Tensors:
     return Tensors(rows, files, components)
 
 
-def _unambiguous(contents: Contents, labels: Mapping[str, Label]) -> dict[str, Label]:
-    """`labels` without the Keras names that two datasets share, or that are another's path."""
+def unambiguous(paths: Collection[str], labels: Mapping[str, Label]) -> dict[str, Label]:
+    """A label for each path, without the Keras names that two share, or that are another's path."""
     count = Counter(label.keras for label in labels.values())
     found = {}
-    for path in contents.datasets:
+    for path in paths:
         label = labels.get(path, Label())
         name = label.keras
-        clashes = name is not None and (count[name] > 1 or (name != path and name in contents.datasets))
+        clashes = name is not None and (count[name] > 1 or (name != path and name in paths))
         found[path] = Label(None, label.role, label.attributes) if clashes else label
     return found
 

@@ -96,10 +96,10 @@ def config_component(
     loaded = load(config, at, of_model=derived_from is not None)
     record = _topology(loaded, at)
     graph = f"{root}.derived/topology.json"
-    files = () if path else (ArtifactFile(at, BytesBlob(config), MEDIA_TYPE, "derived"),)
-    files += (ArtifactFile(graph, BytesBlob(topology.dump(record)), MEDIA_TYPE, "derived"),)
-    component = Component(at, KIND, (at, graph), derived_from, _properties(loaded, record))
-    return files, component, survey(loaded.value, at).requirements
+    made = {graph: topology.dump(record)} if path else {at: config, graph: topology.dump(record)}
+    files = (ArtifactFile(n, BytesBlob(data), MEDIA_TYPE, "derived") for n, data in made.items())
+    component = Component(at, KIND, (at, graph), derived_from, _properties(loaded, record, at))
+    return tuple(files), component, survey(loaded.value, at).requirements
 
 
 def _topology(loaded: KerasConfig, place: str) -> topology.Record:
@@ -109,9 +109,9 @@ def _topology(loaded: KerasConfig, place: str) -> topology.Record:
         raise refuse("KCF-02", place, "nesting that the stack has room for", "none left") from None
 
 
-def _properties(loaded: KerasConfig, record: topology.Record) -> dict[str, Any]:
+def _properties(loaded: KerasConfig, record: topology.Record, place: str) -> dict[str, Any]:
     """What is known of a config; unknown properties are left out."""
-    within(LIMITS.name_bytes, len((loaded.name or "").encode()), "bytes in a name", record["path"])
+    within(LIMITS.name_bytes, len((loaded.name or "").encode()), "bytes in a name", place)
     facts = {
         "dialect": loaded.dialect,
         "form": loaded.form,

@@ -9,28 +9,25 @@ derived files, byte for byte. Sharded weights are a `.weights.json` that names `
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from modelbundle.core.blobs import Blob, BytesBlob
-from modelbundle.core.findings import BundleError, checks, clip, refuse
+from modelbundle.core.findings import BundleError, checks, refuse
 from modelbundle.sources import keras_json, keras_shards
-from modelbundle.sources.artifact import Artifact, ArtifactFile, ArtifactTensor, Component, Requirements, Tree
+from modelbundle.sources.artifact import Artifact, ArtifactFile, Component, Requirements, Tree
 from modelbundle.sources.hdf5.superblock import find_signature
-from modelbundle.sources.hdf5_contents import MEDIA_TYPE, Contents, Label, Tensors, read_contents, tensors_of
+from modelbundle.sources.hdf5_contents import MEDIA_TYPE, Contents, read_contents, tensors_of
 from modelbundle.sources.keras_config import config_component
-from modelbundle.sources.keras_weights import KerasConfig, is_structural, legacy_labels, split_strings, structural_labels
+from modelbundle.sources.keras_weights import LEGACY_MODEL, MODEL_WEIGHTS, joined_strings, labels_of, layout_of
 
-_WEIGHTS = "model_weights"
+JSON = "application/json"
 
 
 def recognise(tree: Tree) -> bool:
     """Whether the source is one HDF5 file, or an index of sharded weights, by content."""
-    if keras_shards.recognise(tree):
-        return True
     blob = tree.single
-    return blob is not None and find_signature(blob) is not None
+    is_hdf5 = blob is not None and find_signature(blob) is not None
+    return is_hdf5 or keras_shards.recognise(tree)
 
 
 def companions(tree: Tree) -> tuple[str, ...]:
@@ -42,26 +39,55 @@ def read(tree: Tree) -> Artifact:
     """The source as an artifact; raises BundleError (HDF, KHF-01 to KHF-03, KCF)."""
     if keras_shards.recognise(tree):
         return keras_shards.read(tree)
-    blob = tree.files[tree.root]
-    return read_file(tree.root, blob)
+    return read_file(tree.files[tree.root], tree.root)
 
 
-def read_file(root: str, blob: Blob) -> Artifact:
-    """The artifact of the one HDF5 file `root`."""
+def read_file(blob: Blob, root: str, derived_from: str | None = None) -> Artifact:
+    """The artifact of the one HDF5 file at bundle path `root`."""
     contents = read_contents(blob, root)
-    config, training = _config_of(contents, "model_config"), _config_of(contents, "training_config")
-    layout = layout_of(contents, has_config=config is not None)
-    labels = labels_of(contents, layout, KerasConfig(config) if config is not None else None)
-    tensors = tensors_of(contents, labels)
-    files = [ArtifactFile(root, blob, MEDIA_TYPE), *tensors.files]
-    components = [Component(root, "hdf5", (root,), None, properties_of(contents, layout)), *tensors.components]
-    requirements = Requirements()
-    if config is not None:
-        more, component, requirements = config_component(root, config, derived_from=root)
-        files.extend(more)
-        components.append(component)
+    layout = layout_of([contents])
+    tensors = tensors_of(contents, labels_of([contents], layout))
+    component = Component(root, "hdf5", (root,), derived_from, _properties(contents, layout))
+    model = _read_model(contents) if layout == LEGACY_MODEL else Artifact((), (), ())
+    return Artifact(
+        (ArtifactFile(root, blob, MEDIA_TYPE), *tensors.files, *model.files),
+        tensors.rows,
+        (component, *tensors.components, *model.components),
+        requirements=model.requirements,
+    )
+
+
+def _properties(contents: Contents, layout: str) -> dict[str, Any]:
+    """The layout and, where the file says so, who wrote it."""
+    found = {"layout": layout}
+    for name in ("keras_version", "backend"):
+        for group in (MODEL_WEIGHTS, ""):
+            if (text := contents.text(group, name)) is not None:
+                found[name] = text
+    return found
+
+
+def _read_model(contents: Contents) -> Artifact:
+    """Config and training config of a legacy whole model, each as a derived file and a component."""
+    root = contents.path
+    config, training = _json_attribute(contents, "model_config"), _json_attribute(contents, "training_config")
+    files, component, requirements = config_component(root, config or b"", derived_from=root)
+    components = [component]
     if training is not None:
-        file, component = _training(root, training)
-        files.append(file)
-        components.append(component)
-    return Artifact(tuple(files), tensors.rows, tuple(components), requirements=requirements)
+        path = f"{root}.derived/training.json"
+        files = (*files, ArtifactFile(path, BytesBlob(training), JSON, "derived"))
+        components.append(Component(path, "training", (path,), derived_from=root))
+    return Artifact(files, (), tuple(components), requirements=requirements)
+
+
+@checks("KHF-02")
+def _json_attribute(contents: Contents, name: str) -> bytes | None:
+    """The bytes of an attribute that holds JSON text; None where it is not there."""
+    data = joined_strings(contents, "", name)
+    try:
+        if data is not None:
+            keras_json.parse(data, name)
+    except BundleError as error:
+        raise refuse("KHF-02", f"{contents.path}#/{name}", "an attribute that holds JSON text",
+                     error.findings[0].found, "save the model again") from None  # fmt: skip
+    return data

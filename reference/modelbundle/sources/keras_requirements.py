@@ -134,21 +134,27 @@ def _custom_functions(place: _Place) -> Iterator[Function]:
         module, registered = _text(value.get("module")), _text(value.get("registered_name"))
         if not is_function(value["config"], module or "__main__"):
             yield value["config"].rsplit(">", 1)[-1], registered, module
-    for key, item in value.items():
-        for name in _function_names(key, item, place.slot):
-            if not is_function(name, None) and not kinds(name):
-                yield name.rsplit(">", 1)[-1], name, None
+    for name in _function_names(value, place.slot):
+        if not is_function(name, None) and not kinds(name):
+            yield name.rsplit(">", 1)[-1], name, None
     if value.get("function_type") == "function" and isinstance(value.get("function"), str):
         yield value["function"], None, _text(value.get("module"))
 
 
-def _function_names(key: str, item: Any, slot: str) -> Iterator[str]:
-    """The names of functions that stand under `key`; below a compiled loss, every text is one."""
-    if isinstance(item, str) and (_SLOT.search(key) or key in _COMPILED or slot in _COMPILED):
-        if slot not in _COMPILED or key not in ("module", "class_name", "registered_name"):
+def _function_names(value: dict[str, Any], slot: str) -> Iterator[str]:
+    """The texts that stand where Keras looks a function up by name."""
+    for key, item in value.items():
+        if isinstance(item, str) and _SLOT.search(key):
             yield item
-    elif isinstance(item, list) and (key in _COMPILED or slot in _COMPILED):
-        yield from (name for name in item if isinstance(name, str))
+    stack = [value.get(key) for key in _COMPILED] if slot == "compile_config" else []
+    while stack:
+        item = stack.pop()
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, list):
+            stack.extend(item)
+        elif isinstance(item, dict) and "class_name" not in item:
+            stack.extend(item.values())
 
 
 def _text(value: Any) -> str | None:

@@ -23,8 +23,9 @@ from typing import Any
 
 from modelbundle.core.blobs import Blob
 from modelbundle.core.dtypes import element_bits
-from modelbundle.core.findings import checks, refuse
+from modelbundle.core.findings import BundleError, checks, refuse
 from modelbundle.core.limits import LIMITS
+from modelbundle.core.paths import check_path
 from modelbundle.sources.artifact import Artifact, ArtifactFile, ArtifactTensor, Component, Tree
 
 MEDIA_TYPE = "application/vnd.safetensors"
@@ -85,6 +86,13 @@ def _looks_like_header(blob: Blob) -> bool:
     length = int.from_bytes(head[:_LENGTH_BYTES], "little")
     fits = 2 <= length <= min(LIMITS.safetensors_header_bytes, blob.size - _LENGTH_BYTES)
     return fits and head[_LENGTH_BYTES:] == b"{"
+
+
+def companions(tree: Tree) -> tuple[str, ...]:
+    """Names of the shards that stand beside an index; raises BundleError (STF-04)."""
+    if not tree.root.endswith(INDEX_SUFFIX):
+        return ()
+    return tuple(sorted(set(_index(tree)[1].values())))
 
 
 def read(tree: Tree) -> Artifact:
@@ -276,37 +284,39 @@ def _check_ranges(entries: tuple[Entry, ...], path: str, size: int) -> None:
 
 
 def _read_sharded(tree: Tree, blob: Blob) -> Artifact:
-    metadata, shards = _shards(tree, blob)
+    metadata, weight_map = _index(tree)
+    stated = {name: _shard_path(tree, shard) for name, shard in weight_map.items()}
+    shards = {
+        path: list(tensors(read_header(tree.files[path], path), path))
+        for path in sorted(set(stated.values()))
+    }
+    _check_weight_map(tree.root, stated, list(chain.from_iterable(shards.values())))
     files = [ArtifactFile(tree.root, blob, "application/json")]
     files += [ArtifactFile(path, tree.files[path], MEDIA_TYPE) for path in shards]
     properties = {"metadata": metadata, "shards": len(shards)}
-    component = Component(
-        tree.root, "safetensors", tuple(file.path for file in files), None, properties
-    )
+    paths = tuple(file.path for file in files)
+    component = Component(tree.root, "safetensors", paths, None, properties)
     return Artifact(tuple(files), tuple(chain.from_iterable(shards.values())), (component,))
 
 
-@checks("STF-04")
-def _shards(tree: Tree, blob: Blob) -> tuple[dict[str, Any], dict[str, list[ArtifactTensor]]]:
-    """Metadata of the index, and the tensors of each shard by its path."""
+def _index(tree: Tree) -> tuple[dict[str, Any], dict[str, str]]:
+    """Metadata of an index, and names of shards by tensor; raises BundleError (STF-04)."""
     try:
-        metadata, weight_map = _index(blob)
-        paths = {name: shard_path(tree, name) for name in sorted(set(weight_map.values()))}
-        shards = {
-            path: list(tensors(read_header(tree.files[path], path), path))
-            for path in paths.values()
-        }
-        found = {tensor.name: tensor.path for shard in shards.values() for tensor in shard}
-        stated = {name: paths[shard] for name, shard in weight_map.items()}
-        _check_weight_map(stated, found, sum(map(len, shards.values())))
+        metadata, weight_map = _scan_index(tree.files[tree.root])
     except (ValueError, RecursionError) as error:
-        raise refuse(
-            "STF-04", tree.root, "an index that agrees with its shards", str(error)
-        ) from None
-    return metadata, shards
+        raise _disagreement(tree.root, "an index of safetensors shards", str(error)) from None
+    for name in set(weight_map.values()):
+        if "/" in name or next(check_path(name, tree.root), None):
+            raise _disagreement(tree.root, "names of files beside the index", name)
+    return metadata, weight_map
 
 
-def _index(blob: Blob) -> tuple[dict[str, Any], dict[str, str]]:
+@checks("STF-04")
+def _disagreement(path: str, expected: str, found: str) -> BundleError:
+    return refuse("STF-04", path, expected, found)
+
+
+def _scan_index(blob: Blob) -> tuple[dict[str, Any], dict[str, str]]:
     if blob.size > LIMITS.safetensors_header_bytes:
         raise ValueError(f"{blob.size} bytes, limit {LIMITS.safetensors_header_bytes}")
     scanner = _Scanner(blob.read(0, blob.size).decode())
@@ -317,25 +327,24 @@ def _index(blob: Blob) -> tuple[dict[str, Any], dict[str, str]]:
                 weight_map[name] = scanner.string()
         elif key == "metadata" and isinstance(value := scanner.entry(), dict):
             metadata = {k: v for k, v in value.items() if isinstance(v, str | int | float)}
-        else:
+        elif key != "metadata":
             scanner.entry()
     scanner.finish()
     return metadata, weight_map
 
 
-def shard_path(tree: Tree, name: str) -> str:
-    """The path of shard `name` beside the root; raises `ValueError` where it is not in the tree."""
-    if "/" in name or "\\" in name or name in ("", ".", ".."):
-        raise ValueError(f"shard name {name!r} with a folder in it")
+def _shard_path(tree: Tree, name: str) -> str:
     path = str(PurePosixPath(tree.root).parent / name)
     if path not in tree.files:
-        raise ValueError(f"no shard {name!r} beside the index")
+        raise _disagreement(tree.root, f"the shard {name} beside the index", "no such file")
     return path
 
 
-def _check_weight_map(expected: dict[str, str], found: dict[str, str], count: int) -> None:
-    if len(found) != count:
-        raise ValueError("a tensor in two shards")
-    for name in expected.keys() | found.keys():
-        if expected.get(name) != found.get(name):
-            raise ValueError(f"{name!r} in {found.get(name)}, by the index in {expected.get(name)}")
+def _check_weight_map(path: str, stated: dict[str, str], listed: list[ArtifactTensor]) -> None:
+    found = {tensor.name: tensor.path for tensor in listed}
+    if len(found) != len(listed):
+        raise _disagreement(path, "each tensor in one shard", "a tensor in two shards")
+    for name in stated.keys() | found.keys():
+        if stated.get(name) != found.get(name):
+            expected = f"{name} in {found.get(name, 'no shard')}"
+            raise _disagreement(path, expected, f"in {stated.get(name, 'no shard')}")

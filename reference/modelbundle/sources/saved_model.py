@@ -1,23 +1,19 @@
 """SavedModel directories: Keras 2, Keras 3 exports, plain TensorFlow 2 and TensorFlow 1.
 
-`saved_model.pb` says what graphs there are, their tags, signatures, ops and assets; the object
-graph, where there is one, what the variables belong to. Weights are the checkpoint under
-`variables/`. A Keras config, wherever Keras put it, is kept as a file of its own. No graph is run
-and large constants in a graph are stepped over.
-Layout: tensorflow/core/protobuf/saved_model.proto and meta_graph.proto
+`saved_model.pb` tells tags, signatures, ops, assets and objects (`meta_graph`); the weights are
+the checkpoint under `variables/`; Keras 2 adds its configs (`keras_metadata`), which become files
+of their own. `checkpoint.verify_checksums` holds the data of a SavedModel to its checksums too.
 
     artifact = read(tree)
-    artifact.signatures[0].inputs
+    artifact.requirements.ops
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from modelbundle.core.blobs import Blob, BytesBlob
-from modelbundle.core.dtypes import is_known
+from modelbundle.core.blobs import BytesBlob
 from modelbundle.core.findings import checks, refuse
 from modelbundle.sources import keras_metadata
 from modelbundle.sources.artifact import (
@@ -25,74 +21,171 @@ from modelbundle.sources.artifact import (
     ArtifactFile,
     ArtifactTensor,
     Component,
-    Port,
     Requirements,
-    Signature,
     Tree,
 )
 from modelbundle.sources.checkpoint import Checkpoint, graph_file, read_checkpoint, source_files
 from modelbundle.sources.checkpoint_tensors import locate, name_tensors
 from modelbundle.sources.checkpoint_variables import by_graph
 from modelbundle.sources.keras_config import config_component
-from modelbundle.sources.object_graph import (
-    Graph,
-    aligned,
-    dtype_name,
-    read_saved,
-    shape_of,
-    with_values,
-)
-from modelbundle.sources.protobuf_wire import INT, MESSAGE, TEXT, UINT, Message, WireError, message
-from modelbundle.sources.sliced_tensors import assemble
-from modelbundle.sources.tensor_bundle import INDEX_SUFFIX, SHAPE
+from modelbundle.sources.meta_graph import MetaGraph, meta_graphs, signatures
+from modelbundle.sources.object_graph import Graph, aligned, with_values
+from modelbundle.sources.protobuf_wire import Message, WireError
+from modelbundle.sources.sliced_tensors import Assembled, assemble
+from modelbundle.sources.tensor_bundle import INDEX_SUFFIX
 
-FILE = "saved_model.pb"
-VARIABLES = "variables/variables"
-"""The checkpoint's prefix within the directory."""
 KIND = "tensorflow.saved_model"
-
-_TENSOR_INFO = {2: ("dtype", UINT), 3: ("shape", SHAPE)}
-_PORTS = {1: ("name", TEXT), 2: ("info", _TENSOR_INFO)}
-_SIGNATURE = {1: ("inputs", _PORTS, True), 2: ("outputs", _PORTS, True)}
-_META_INFO = {4: ("tags", TEXT, True), 5: ("version", TEXT)}
-_META_GRAPH = {
-    1: ("info", _META_INFO),
-    2: ("graph", MESSAGE),
-    5: ("signatures", {1: ("name", TEXT), 2: ("signature", _SIGNATURE)}, True),
-    6: ("assets", {2: ("filename", TEXT)}, True),
-    7: ("objects", MESSAGE),
-}
-_LIBRARY, _NODE, _FUNCTION, _FUNCTION_NODE, _NODE_OP = 2, 1, 1, 3, 2
-"""GraphDef.library, .node; FunctionDefLibrary.function; FunctionDef.node_def; NodeDef.op."""
+FILE = "saved_model.pb"
+TEXT_FILE = "saved_model.pbtxt"
+VARIABLES = "variables/variables"
+"""The prefix of the checkpoint within the directory."""
+ASSETS = "assets"
 
 
 @dataclass(frozen=True, slots=True)
-class MetaGraph:
-    """One graph of a SavedModel and what it says of itself."""
+class _Keras:
+    """What Keras 2 metadata adds to the artifact."""
 
-    tags: tuple[str, ...]
-    version: str
-    ops: frozenset[str]
-    assets: tuple[str, ...]
-    signatures: Mapping[str, Mapping[str, Any]]
-    objects: Graph = field(repr=False)
-    functions: frozenset[str] = frozenset()
+    files: tuple[ArtifactFile, ...] = ()
+    components: tuple[Component, ...] = ()
+    requirements: Requirements = field(default_factory=Requirements)
+    version: str = ""
 
 
 def recognise(tree: Tree) -> bool:
     """Whether the source is a directory with a SavedModel's protobuf in it."""
-    blob = tree.files.get(f"{tree.root}/{FILE}")
-    if blob is None:
-        return f"{tree.root}/saved_model.pbtxt" in tree.files
-    try:
-        return any(number == 2 for number, _ in Message.of(blob))
-    except WireError:
-        return True
+    return not {f"{tree.root}/{FILE}", f"{tree.root}/{TEXT_FILE}"}.isdisjoint(tree.files)
 
 
 def read(tree: Tree) -> Artifact:
-    """The source as an artifact; raises BundleError (SVM-01 to SVM-04, and TFC rules)."""
-    graphs = _meta_graphs(tree)
+    """The source as an artifact; raises BundleError (SVM-01 to -04, and those of checkpoints)."""
+    graphs = _graphs(tree)
     _check_assets(tree, graphs)
     checkpoint = _checkpoint(tree, graphs)
-    ...
+    objects = _objects(graphs, checkpoint)
+    kept = (graph_file(tree.root, objects),) if objects else ()
+    keras = _keras(tree, graphs)
+    derived = assemble(tree, {"": checkpoint.bundle} if checkpoint else {})
+    named, omitted = signatures(tree.root, graphs)
+    files = (*source_files(tree), *kept)
+    properties = _properties(graphs, checkpoint, keras.version, omitted)
+    component = Component(tree.root, KIND, tuple(file.path for file in files), None, properties)
+    ops = frozenset[str]().union(*(graph.ops for graph in graphs))
+    return Artifact(
+        files=(*files, *keras.files, *derived.files),
+        tensors=tuple(_tensors(checkpoint, objects, graphs, derived)) if checkpoint else (),
+        components=(component, *keras.components, *derived.components),
+        signatures=named,
+        requirements=replace(keras.requirements, ops=keras.requirements.ops | ops),
+        directories=tree.directories,
+    )
+
+
+def _properties(
+    graphs: tuple[MetaGraph, ...],
+    checkpoint: Checkpoint | None,
+    keras_version: str,
+    omitted: tuple[str, ...],
+) -> dict[str, Any]:
+    properties: dict[str, Any] = {
+        "tags": [list(graph.tags) for graph in graphs],
+        "shards": len(checkpoint.bundle.shards) if checkpoint else 0,
+        "assets": sorted({name for graph in graphs for name in graph.assets}),
+        "tensorflow_version": graphs[0].version,
+        "keras_version": keras_version,
+        "omitted_signatures": list(omitted),
+    }
+    always = ("tags", "shards", "assets")
+    return {name: value for name, value in properties.items() if value or name in always}
+
+
+def _objects(graphs: tuple[MetaGraph, ...], checkpoint: Checkpoint | None) -> Graph:
+    """The object graph of the first graph that has one, with the keys of its variables."""
+    saved = next((graph.objects for graph in graphs if graph.objects), ())
+    if checkpoint is None or not checkpoint.graph:
+        return saved
+    if not saved:
+        return checkpoint.graph
+    pairs = aligned(checkpoint.graph, saved)
+    return with_values(saved, {pairs[i]: checkpoint.graph[i].values for i in pairs})
+
+
+def _tensors(
+    checkpoint: Checkpoint, objects: Graph, graphs: tuple[MetaGraph, ...], derived: Assembled
+) -> list[ArtifactTensor]:
+    collected = frozenset[str]().union(*(graph.trainable for graph in graphs))
+    variables = dict(checkpoint.variables)
+    for key, found in by_graph(objects).items():
+        if variables.get(key, found).role == "other":
+            variables[key] = found
+    for key in collected & variables.keys():
+        variables[key] = replace(variables[key], role="trainable")
+    return name_tensors(
+        locate(checkpoint.bundle) | dict(derived.places.get("", {})), variables, KIND
+    )
+
+
+def _keras(tree: Tree, graphs: tuple[MetaGraph, ...]) -> _Keras:
+    """The configs of Keras 2, wherever it put them."""
+    path = f"{tree.root}/{keras_metadata.FILE}"
+    objects = next((graph.objects for graph in graphs if graph.objects), ())
+    place = path if path in tree.files else f"{tree.root}/{FILE}"
+    members = keras_metadata.model_members(tree.files.get(path), objects, place)
+    if not members:
+        return _Keras()
+    config = members[keras_metadata.MODEL_CONFIG].encode()
+    files, component, requirements = config_component(tree.root, config, derived_from=tree.root)
+    training = _training(tree.root, members.get(keras_metadata.TRAINING_CONFIG, "null"))
+    return _Keras(
+        (*files, *training.files),
+        (component, *training.components),
+        requirements,
+        keras_metadata.version(members),
+    )
+
+
+def _training(root: str, text: str) -> _Keras:
+    if text == "null":
+        return _Keras()
+    path = f"{root}.derived/training.json"
+    file = ArtifactFile(path, BytesBlob(text.encode()), "application/json", "derived")
+    return _Keras((file,), (Component(path, "training", (path,), derived_from=root),))
+
+
+@checks("SVM-01")
+def _graphs(tree: Tree) -> tuple[MetaGraph, ...]:
+    """The graphs of the SavedModel's protobuf."""
+    path = f"{tree.root}/{FILE}"
+    if path not in tree.files:
+        hint = "Load it with TensorFlow and save it again, which writes the binary form."
+        raise refuse("SVM-01", f"{tree.root}/{TEXT_FILE}", FILE, "the text form only", hint)
+    try:
+        return meta_graphs(Message.of(tree.files[path]))
+    except WireError as error:
+        place = f"{path}@{error.offset}"
+        raise refuse("SVM-01", place, "a SavedModel message", str(error)) from None
+
+
+@checks("SVM-02")
+def _check_assets(tree: Tree, graphs: tuple[MetaGraph, ...]) -> None:
+    """Every asset that a graph names is a file under `assets/`."""
+    for name in sorted({name for graph in graphs for name in graph.assets}):
+        inside = not {"", ".", ".."} & set(name.split("/")) and "\\" not in name
+        if not inside or f"{tree.root}/{ASSETS}/{name}" not in tree.files:
+            found = "no such file" if inside else name
+            place = f"{tree.root}/{FILE}#{name}"
+            raise refuse("SVM-02", place, f"a file below {ASSETS}/", found)
+
+
+@checks("SVM-03")
+def _checkpoint(tree: Tree, graphs: tuple[MetaGraph, ...]) -> Checkpoint | None:
+    """The weights; None where there are none and no object graph lists a variable."""
+    prefix = f"{tree.root}/{VARIABLES}"
+    if prefix + INDEX_SUFFIX in tree.files:
+        return read_checkpoint(tree.files, prefix)
+    listed = sum(node.kind == "variable" for graph in graphs for node in graph.objects)
+    if listed:
+        hint = "Give the whole directory, `variables/` included."
+        place = prefix + INDEX_SUFFIX
+        raise refuse("SVM-03", place, f"the values of {listed} variables", "no such file", hint)
+    return None

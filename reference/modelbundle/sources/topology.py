@@ -246,9 +246,10 @@ def _text(value: Any) -> str | None:
 
 def _policy(dtype: Any) -> str | None:
     """The name of a dtype policy, which newer configs serialise as an object."""
-    if is_object(dtype) and isinstance(dtype["config"], dict):
-        return _text(dtype["config"].get("name"))
-    return _text(dtype)
+    if not is_object(dtype) or not isinstance(inner := dtype["config"], dict):
+        return _text(dtype)
+    quantized = f"{inner.get('mode')}_from_{inner.get('source_name')}" if "mode" in inner else None
+    return quantized or _text(inner.get("name"))
 
 
 def _name_of(value: Mapping[str, Any]) -> str | None:

@@ -40,10 +40,10 @@ from modelbundle.sources.hdf5.messages import (
     read_old_fill_value,
 )
 from modelbundle.sources.hdf5.shared import Shared
-from modelbundle.sources.hdf5.source import Cursor, Source
+from modelbundle.sources.hdf5.source import Cursor, Source, mismatch
 from modelbundle.sources.hdf5.superblock import read_superblock
 
-_MOST_DIMENSION = (1 << 63) - 1
+_MOST_BYTES = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,34 +195,33 @@ class File:
             message, read = header.first(FILL_VALUE_OLD), read_old_fill_value
         return None if message is None else read(Cursor(self.source, *self._shared.resolve(message)))
 
-    @checks("HDF-09")
     def _check_size(self, dataset: Dataset) -> None:
-        """The declared size is the stored size, and what must be decoded stays within the limit."""
-        layout, size = dataset.layout, dataset.size
-        expected, found = "", ""
-        if max(dataset.shape, default=0) > _MOST_DIMENSION or size > _MOST_DIMENSION:
-            expected, found = "a size below 2^63 bytes", f"shape {dataset.shape}"
-        elif dataset.plain_range is None:
-            self._decoded += size
+        """What is declared is what is stored, and what must be decoded stays within the limit."""
+        place = f"{self.source.place}@{self.source.base + dataset.address}"
+        what = f"{dataset.dtype} of shape {dataset.shape}"
+        if max(dataset.size, *dataset.shape, 0) > _MOST_BYTES:
+            raise mismatch(place, f"at most {_MOST_BYTES} bytes", what)
+        if dataset.fill_value is not None and len(dataset.fill_value) != dataset.datatype.size:
+            raise mismatch(place, f"a fill value of {dataset.datatype.size} bytes", len(dataset.fill_value))
+        if isinstance(dataset.layout, Chunked):
+            self._check_chunks(dataset, dataset.layout, place)
+        elif dataset.layout.address is not None:
+            self._check_stored(dataset, dataset.layout, place, what)
+        if dataset.plain_range is None:
+            self._decoded += dataset.size
             limit = LIMITS.hdf5_decoded_ratio * self.source.size
             if self._decoded > limit:
-                expected, found = f"at most {limit} decoded bytes", f"{self._decoded} and more"
-        if isinstance(layout, Chunked):
-            if len(layout.dims) != len(dataset.shape) or layout.element_bytes != dataset.datatype.size:
-                expected, found = f"chunks of shape {dataset.shape}", f"{layout.dims} of {layout.element_bytes} bytes"
-        elif layout.address is not None and size:
-            stored = size if layout.size is None else layout.size
-            if stored != size or self.source.base + layout.address + size > self.source.size:
-                expected = f"{size} bytes for {dataset.dtype} of shape {dataset.shape}"
-                found = f"{stored} bytes at {self.source.base + layout.address} of {self.source.size}"
-        if dataset.fill_value is not None and len(dataset.fill_value) != dataset.datatype.size:
-            expected, found = f"a fill value of {dataset.datatype.size} bytes", f"{len(dataset.fill_value)}"
-        if expected:
-            place = f"{self.source.place}@{self.source.base + dataset.address}"
-            raise refuse("HDF-09", place, expected, f"{clip(dataset.path)!r}: {found}",
-                         "the file is damaged, or made to exhaust memory")  # fmt: skip
+                raise mismatch(place, f"at most {limit} decoded bytes in this file", what)
 
+    def _check_chunks(self, dataset: Dataset, layout: Chunked, place: str) -> None:
+        if len(layout.dims) != len(dataset.shape) or layout.element_bytes != dataset.datatype.size:
+            found = f"{layout.dims} of {layout.element_bytes}"
+            raise mismatch(place, f"chunks for shape {dataset.shape} of {dataset.datatype.size} bytes", found)
 
-def is_opaque(dataset: Dataset) -> bool:
-    """Whether elements are bytes without a meaning of their own, as h5py writes bfloat16."""
-    return dataset.datatype.kind == OPAQUE
+    def _check_stored(self, dataset: Dataset, layout: Contiguous, place: str, what: str) -> None:
+        stored = dataset.size if layout.size is None else layout.size
+        if stored != dataset.size:
+            raise mismatch(place, f"{dataset.size} bytes for {what}", stored)
+        end = self.source.base + (layout.address or 0) + stored
+        if stored and end > self.source.size:
+            raise mismatch(place, f"{what} within {self.source.size} bytes of file", f"its end at {end}")

@@ -110,6 +110,12 @@ class Source:
         return self._pages[page]
 
 
+@checks("HDF-09")
+def mismatch(place: str, expected: str, found: object) -> BundleError:
+    """The finding for data that has not the size or form that is declared; the caller raises it."""
+    return refuse("HDF-09", place, expected, found, "the file is damaged, or made to exhaust memory")
+
+
 class Cursor:
     """A position in some bytes of a file; raises BundleError (HDF-08) where they end too early."""
 

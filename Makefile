@@ -1,0 +1,114 @@
+# Everything that is done with this repository. `make` lists the targets; each sets itself up.
+#
+# Needed beforehand: make, Python 3.11 or later with venv, and a way to install Python packages.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+PYTHON ?= $(or $(shell command -v python3.11),python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+READY := $(VENV)/.ready
+FUZZ_READY := $(VENV)/.ready-fuzz
+
+JOBS ?= 2
+FUZZ_SECONDS ?= 20
+
+# TensorFlow as an oracle: on the CPU, without its log.
+export TF_CPP_MIN_LOG_LEVEL := 3
+export CUDA_VISIBLE_DEVICES :=
+export TF_ENABLE_ONEDNN_OPTS := 0
+
+define say
+@printf '\n== %s\n' '$(1)'
+endef
+
+.PHONY: help
+help: ## List the targets
+	@echo 'make demo and make test are all that is needed; the rest is for development.'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(READY) ## Make .venv with the package and all that its tests need
+
+$(READY): pyproject.toml
+	$(call say,Setting up $(VENV) (once; TensorFlow is a large download))
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed") if sys.version_info < (3, 11) else 0'
+	@$(PYTHON) -m venv $(VENV) || { echo 'No venv: on Debian, apt install python3-venv' >&2; exit 1; }
+	$(PY) -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(PY) -m pip install --quiet --editable . --group lint --group test
+	@touch $@
+
+$(FUZZ_READY): $(READY)
+	$(call say,Adding Atheris to $(VENV))
+	$(PY) -m pip install --quiet --group fuzz
+	@touch $@
+
+.PHONY: demo
+demo: $(READY) ## Train a small model, save it in every format, pack all, get all back
+	$(call say,Demo: one model in every native format in one bundle)
+	$(PY) reference/examples/demo.py
+
+.PHONY: test
+test: lint types generated tests ## All that CI runs: lint, strict types, generated files, tests
+
+.PHONY: lint
+lint: $(READY) ## Check style (ruff)
+	$(call say,Style)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check reference
+
+.PHONY: types
+types: $(READY) ## Check types (mypy --strict)
+	$(call say,Types)
+	$(BIN)/mypy
+
+.PHONY: generated
+generated: $(READY) ## Check that generated files are current
+	$(call say,Generated files)
+	$(PY) reference/tools/rule_table.py --check
+	$(PY) reference/tools/conformance_cases.py --check
+
+.PHONY: tests
+tests: $(READY) ## Run the tests: sources against their native libraries, spec examples, rule coverage
+	$(call say,Tests)
+	$(PY) -m pytest -n $(JOBS) --dist loadscope -m 'not real'
+
+.PHONY: rules
+rules: $(READY) ## Write spec/rules.md and spec/rules.json anew from the text and the schemas
+	$(call say,Rule table)
+	$(PY) reference/tools/rule_table.py
+
+.PHONY: cases
+cases: $(READY) ## Write the conformance cases anew
+	$(call say,Conformance cases)
+	$(PY) reference/tools/conformance_cases.py
+
+.PHONY: format
+format: $(READY) ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format reference
+
+.PHONY: bench
+bench: $(READY) ## Measure speed and memory against the limits, side by side with cp and sha256sum
+	$(call say,Benchmarks (some minutes; about 4 GB of disk))
+	PYTHONPATH=reference $(PY) -m benchmarks
+
+.PHONY: fuzz
+fuzz: $(FUZZ_READY) ## Fuzz each parser for FUZZ_SECONDS (20)
+	$(call say,Fuzzing each parser for $(FUZZ_SECONDS) s)
+	PYTHONPATH=reference $(PY) -m fuzz --seconds $(FUZZ_SECONDS)
+
+.PHONY: real
+real: $(READY) ## Pack models that public packages ship (downloads them)
+	$(call say,Real artifacts)
+	$(PY) reference/tools/real_artifacts.py
+	$(PY) -m pytest -m real -rs
+
+.PHONY: clean
+clean: ## Remove what make made, .venv too
+	rm -rf $(VENV) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	find reference conformance -name __pycache__ -prune -exec rm -rf {} +

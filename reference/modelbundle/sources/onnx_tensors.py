@@ -1,0 +1,194 @@
+"""The TensorProto of ONNX: its dtype, shape and bytes as a range, or how to decode them.
+
+Raw data, external data and packed floats are byte ranges as they stand. Integers in typed fields
+are varints, and strings are fields of their own: these become a `DerivedTensor`.
+Layout: onnx/onnx.proto, message TensorProto
+
+    tensor = read_tensor(message, files, "net.onnx")
+    tensor.data         # Range("net.onnx", 1024, 64), or a decoder
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from modelbundle.core import strings
+from modelbundle.core.blobs import CHUNK_BYTES, Blob
+from modelbundle.core.dtypes import STRING, byte_length, to_numpy
+from modelbundle.core.findings import checks, refuse
+from modelbundle.core.limits import LIMITS
+from modelbundle.core.paths import check_path
+from modelbundle.sources.derived_tensors import Put
+from modelbundle.sources.protobuf_wire import (
+    MESSAGE,
+    SIZE,
+    TEXT,
+    UINT,
+    Message,
+    WireError,
+)
+
+DTYPES = {
+    1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64",
+    8: "string", 9: "bool", 10: "float16", 11: "float64", 12: "uint32", 13: "uint64",
+    14: "complex64", 15: "complex128", 16: "bfloat16", 17: "float8_e4m3fn",
+    18: "float8_e4m3fnuz", 19: "float8_e5m2", 20: "float8_e5m2fnuz", 21: "uint4_packed",
+    22: "int4_packed", 23: "float4_e2m1fn_packed", 24: "float8_e8m0fnu", 25: "uint2_packed",
+    26: "int2_packed", 27: "float6_e2m3fn_packed", 28: "float6_e3m2fn_packed",
+}  # fmt: skip
+"""ONNX's TensorProto.DataType numbers to our names."""
+
+_FIELDS = {
+    1: ("dims", SIZE, True),
+    2: ("dtype", UINT),
+    4: ("float_data", MESSAGE, True),
+    5: ("int32_data", MESSAGE, True),
+    6: ("string_data", MESSAGE, True),
+    7: ("int64_data", MESSAGE, True),
+    8: ("name", TEXT),
+    9: ("raw_data", MESSAGE),
+    10: ("double_data", MESSAGE, True),
+    11: ("uint64_data", MESSAGE, True),
+    13: ("external_data", {1: ("key", TEXT), 2: ("value", TEXT)}, True),
+    14: ("location", UINT),
+}
+_FIELD_OF = {
+    "float32": "float_data", "complex64": "float_data",
+    "float64": "double_data", "complex128": "double_data",
+    "int64": "int64_data", "uint32": "uint64_data", "uint64": "uint64_data",
+    "string": "string_data",
+}  # fmt: skip
+"""The typed field that holds a dtype; `int32_data` holds those that are not here."""
+_FIXED = frozenset({"float_data", "double_data"})
+"""Typed fields whose packed form is the little-endian bytes themselves."""
+_EXTERNAL = 1
+"""TensorProto.DataLocation.EXTERNAL."""
+_MAX_VARINT_BYTES = 10
+_WINDOW_BYTES = 1 << 18
+"""How many bytes of varints are decoded at a time (bytes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Bytes of a file of the source."""
+
+    path: str
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Bytes that have to be decoded: how many, and by what."""
+
+    length: int
+    decode: Callable[[Put], None]
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxTensor:
+    """A tensor of an ONNX file."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    data: Range | Decoded
+
+
+def read_tensor(source: Message, files: Mapping[str, Blob], path: str) -> OnnxTensor:
+    """The tensor of a TensorProto in the file at `path`.
+
+    Raises BundleError (ONX-02, ONX-03), and WireError where the message is malformed.
+    """
+    row = source.decode(_FIELDS)
+    dtype = DTYPES.get(row.get("dtype", 0))
+    if dtype is None:
+        raise WireError(source.start, f"a tensor of DataType {row.get('dtype', 0)}")
+    shape = tuple(row.get("dims", ()))
+    data = _data(row, dtype, source, files, path)
+    _check_size(f"{path}@{source.start}", dtype, shape, data, files)
+    return OnnxTensor(row.get("name", ""), dtype, shape, data)
+
+
+def _data(
+    row: Mapping[str, Any], dtype: str, source: Message, files: Mapping[str, Blob], path: str
+) -> Range | Decoded:
+    if row.get("location") == _EXTERNAL:
+        return external_range(row, files, path, source.start)
+    if "raw_data" in row:
+        return Range(path, row["raw_data"].start, len(row["raw_data"]))
+    name = _FIELD_OF.get(dtype, "int32_data")
+    fields: list[Message] = row.get(name, [])
+    if name == "string_data":
+        return _decoded_strings(fields)
+    if name not in _FIXED:
+        return _decoded_integers(fields, dtype)
+    if len(fields) == 1:
+        return Range(path, fields[0].start, len(fields[0]))
+    return Decoded(sum(map(len, fields)), lambda put: _copy(fields, put))
+
+
+def location(source: Message) -> str | None:
+    """The name of the file beside the model that holds a TensorProto's data, if one does."""
+    row = source.decode({number: _FIELDS[number] for number in (13, 14)})
+    return _entries(row).get("location", "") if row.get("location") == _EXTERNAL else None
+
+
+def _entries(row: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        entry.get("key", ""): entry.get("value", "") for entry in row.get("external_data", ())
+    }
+
+
+@checks("ONX-02")
+def external_path(name: str, path: str, place: str) -> str:
+    """The path in the tree of external data `name` of the model at `path`, inside its folder."""
+    relative = str(PurePosixPath(name))
+    if next(check_path(relative, place), None):
+        raise refuse("ONX-02", place, "external data below the model's folder", name)
+    return str(PurePosixPath(path).parent / relative)
+
+
+def external_range(
+    row: Mapping[str, Any], files: Mapping[str, Blob], path: str, start: int
+) -> Range:
+    """The range of external data; it is held to the file's size with all others."""
+    entries = _entries(row)
+    place = external_path(entries.get("location", ""), path, f"{path}@{start}")
+    size = files[place].size if place in files else 0
+    offset = _number(entries.get("offset", "0"), start)
+    return Range(place, offset, _number(entries.get("length", str(size - offset)), start))
+
+
+def _number(text: str, start: int) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 16):
+        raise WireError(start, f"external data at {text!r}")
+    return int(text)
+
+
+@checks("ONX-03")
+def _check_size(
+    place: str,
+    dtype: str,
+    shape: tuple[int, ...],
+    data: Range | Decoded,
+    files: Mapping[str, Blob],
+) -> None:
+    """The data is as long as dtype and shape say, and inside its file."""
+    if len(shape) > LIMITS.rank or any(dim < 0 for dim in shape):
+        raise refuse("ONX-03", place, f"a full shape, rank {LIMITS.rank} at most", f"{shape}")
+    what = f"{dtype} {list(shape)}"
+    if isinstance(data, Decoded) and data.elements is not None and data.elements != prod(shape):
+        raise refuse("ONX-03", place, what, f"{data.elements} elements")
+    length = byte_length(dtype, shape)
+    if length not in (None, data.length):
+        raise refuse("ONX-03", place, f"{length} bytes of {what}", f"{data.length} bytes")
+    if isinstance(data, Range) and data.offset + data.length > files[data.path].size:
+        found = f"bytes {data.offset} to {data.offset + data.length}"
+        raise refuse("ONX-03", place, f"a range of {files[data.path].size} bytes", found)
