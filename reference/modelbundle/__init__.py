@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from modelbundle.bundle import Bundle, Tensor
-    from modelbundle.bundle import open_bundle as open  # noqa: A004
-    from modelbundle.core.findings import BundleError, Finding, UnsupportedError
+    from modelbundle.bundle import open_bundle as open
     from modelbundle.comparing import diff
+    from modelbundle.core.findings import BundleError, Finding, UnsupportedError
     from modelbundle.packing import pack
     from modelbundle.rules import Report, validate
     from modelbundle.unpacking import unpack

@@ -19,7 +19,7 @@ from modelbundle.core import compositions, digests, dtypes, paths, tensor_index
 from modelbundle.core import manifest as manifests
 from modelbundle.core.blobs import Blob, ComposedBlob, SliceBlob, view
 from modelbundle.core.compositions import Compositions
-from modelbundle.core.findings import Finding, checks, refuse, settle
+from modelbundle.core.findings import Finding, UnsupportedError, checks, clip, refuse, settle
 from modelbundle.core.limits import LIMITS
 from modelbundle.core.manifest import FileEntry, Manifest
 from modelbundle.core.tensor_index import Row, TensorIndex
@@ -30,11 +30,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+_INDEX_LIMITS = {
+    paths.TENSORS: ("TEN-17", LIMITS.index_bytes),
+    paths.COMPOSITIONS: ("CMP-07", LIMITS.compositions_bytes),
+}
+
+
 def open_bundle(location: str | Path, *, verify: bool = True, digest: str | None = None) -> Bundle:
     """Open the bundle at a path or an http(s) or other fsspec URL.
 
-    With `verify`, a tensor's bytes are held against its digest when first read. `digest` is the
-    bundle digest that the caller expects. Raises `BundleError` where a rule is broken and
+    With `verify`, a tensor's bytes are held against its digest each time they are read. `digest`
+    is the bundle digest that the caller expects. Raises `BundleError` where a rule is broken and
     `OSError` where the file cannot be read.
     """
     storage = open_storage(location)
@@ -77,9 +83,7 @@ class Bundle:
     @cached_property
     def index(self) -> TensorIndex:
         """The tensor index, checked against manifest and digest."""
-        index = tensor_index.decode(
-            self._read_checked(paths.TENSORS, LIMITS.index_bytes), newer=self.manifest.newer
-        )
+        index = tensor_index.decode(self._read_checked(paths.TENSORS), newer=self.manifest.newer)
         stored = {entry.path: entry.size for entry in self.manifest.stored}
         components = frozenset(component.id for component in self.manifest.components)
         settle(tensor_index.check_against(index, stored, components))
@@ -91,7 +95,7 @@ class Bundle:
         """How composed files are made, checked against manifest and digest."""
         if not self.manifest.composed:
             return compositions.from_segments({})
-        data = self._read_checked(paths.COMPOSITIONS, LIMITS.compositions_bytes)
+        data = self._read_checked(paths.COMPOSITIONS)
         decoded = compositions.decode(data, newer=self.manifest.newer)
         stored = {entry.path: entry.size for entry in self.manifest.stored}
         composed = {entry.path: entry.size for entry in self.manifest.composed}
@@ -109,7 +113,9 @@ class Bundle:
         if entry.storage == "stored":
             return self.storage.blob(path)
         segments = self.compositions.segments_of(path)
-        blobs = {source: self.storage.blob(source) for source in {segment[0] for segment in segments}}
+        blobs = {
+            source: self.storage.blob(source) for source in {segment[0] for segment in segments}
+        }
         return ComposedBlob([SliceBlob(blobs[s], offset, length) for s, offset, length in segments])
 
     def read(self, path: str) -> bytes:
@@ -119,12 +125,13 @@ class Bundle:
         settle(check_digest(self.manifest.by_path[path], digests.of_bytes(data)))
         return data
 
-    @checks("RDR-02")
-    def _read_checked(self, path: str, limit: int) -> bytes:
-        """An index file: its size against the limit, its bytes against the digest, then no sooner decoded."""
-        entry = self.manifest.by_path[path]
-        if entry.size > limit:
-            raise refuse("RDR-02", path, f"at most {limit} bytes", str(entry.size))
+    @checks("RDR-02", "TEN-17", "CMP-07")
+    def _read_checked(self, path: str) -> bytes:
+        """An index file: its size held against the limit, then its bytes against the digest."""
+        rule, limit = _INDEX_LIMITS[path]
+        size = self.manifest.by_path[path].size
+        if size > limit:
+            raise refuse(rule, path, f"at most {limit} bytes", str(size))
         return self.read(path)
 
     def validate(self, *, structure: bool = False) -> Any:
@@ -147,11 +154,18 @@ def _check_summary(manifest: Manifest, index: TensorIndex) -> Iterator[Finding]:
     if manifest.tensor_count != len(index):
         yield Finding("MAN-09", f"{place}/count", str(len(index)), str(manifest.tensor_count))
     if manifest.tensor_bytes != index.distinct_bytes():
-        yield Finding("MAN-09", f"{place}/bytes", str(index.distinct_bytes()), str(manifest.tensor_bytes))
+        yield Finding(
+            "MAN-09", f"{place}/bytes", str(index.distinct_bytes()), str(manifest.tensor_bytes)
+        )
     if manifest.requirements.dtypes != set(index.dtypes):
         place = f"{paths.MANIFEST}#/requirements/dtypes"
         found = ", ".join(sorted(manifest.requirements.dtypes))
         yield Finding("REQ-02", place, ", ".join(index.dtypes) or "none", found or "none")
+    ids = {component.id for component in manifest.components}
+    for custom in sorted(manifest.requirements.custom_objects, key=lambda c: c.registered_name):
+        if custom.component not in ids:
+            place = f"{paths.MANIFEST}#/requirements/customObjects"
+            yield Finding("REQ-02", place, "the id of a component", clip(custom.component))
 
 
 @checks("IDN-02", "IDN-03", "CMP-06")
@@ -206,15 +220,6 @@ class Tensors(Mapping[str, "Tensor"]):
             for space in self._bundle.index.namespaces
         }
 
-    @cached_property
-    def names_by_row(self) -> list[list[tuple[str, str, str]]]:
-        """For each row, its names: naming system, component, name."""
-        names: list[list[tuple[str, str, str]]] = [[] for _ in range(len(self._bundle.index))]
-        for space in self._bundle.index.namespaces:
-            for row, name in zip(space.tensors.tolist(), space.names, strict=True):
-                names[row].append((space.system, space.component, name))
-        return names
-
 
 class Tensor:
     """A tensor of a bundle: what the index says, and its bytes on request."""
@@ -227,7 +232,9 @@ class Tensor:
     name = property(lambda self: self.row.name, doc="Its name in the bundle.")
     dtype = property(lambda self: self.row.dtype, doc="Its dtype, as the standard names it.")
     shape = property(lambda self: self.row.shape, doc="Its shape.")
-    role = property(lambda self: self.row.role, doc="trainable, non-trainable, optimizer, metric, rng or other.")
+    role = property(
+        lambda self: self.row.role, doc="trainable, non-trainable, optimizer, metric, rng or other."
+    )
 
     def __repr__(self) -> str:
         return f"<Tensor {self.row.name} {self.row.dtype}{list(self.row.shape)}>"
@@ -235,9 +242,17 @@ class Tensor:
     @property
     def names(self) -> Mapping[str, str]:
         """Its name by naming system; `SYSTEM@COMPONENT` where components differ in one system."""
-        found = self._bundle.tensors.names_by_row[self._number]
-        several = {s for s, _, name in found for t, _, other in found if s == t and name != other}
-        return {f"{s}@{c}" if s in several else s: name for s, c, name in found}
+        found: dict[str, dict[str, str]] = {}
+        for space in self._bundle.index.namespaces:
+            at = int(space.tensors.searchsorted(space.tensors.dtype.type(self._number)))
+            if at < len(space.names) and space.tensors[at] == self._number:
+                found.setdefault(space.system, {})[space.component] = space.names[at]
+        return {
+            system if alike else f"{system}@{component}": name
+            for system, names in found.items()
+            for alike in [len(set(names.values())) == 1]
+            for component, name in names.items()
+        }
 
     @property
     def attributes(self) -> Mapping[str, str]:
@@ -267,7 +282,18 @@ class Tensor:
 
             return decode(bytes(self.data()), self.row.shape, self.row.name)
         array = np.frombuffer(self.data(), dtypes.to_numpy(self.row.dtype))
-        return array if self.row.dtype.endswith("_packed") else array.reshape(self.row.shape)
+        if self._bundle.verify and self.row.dtype == "bool":
+            settle(check_bool(self.row, int(array.view(np.uint8).max(initial=0))))
+        return array if self.row.dtype.endswith("_packed") else _shaped(array, self.row)
+
+
+def _shaped(array: NDArray[np.generic], row: Row) -> NDArray[np.generic]:
+    try:
+        return array.reshape(row.shape)
+    except (ValueError, OverflowError) as error:  # no elements, and dimensions beyond numpy's
+        raise UnsupportedError(
+            [Finding("TEN-08", row.name, "a shape that numpy can hold", f"{row.shape}: {error}")]
+        ) from None
 
 
 def _digest(data: memoryview) -> str:
@@ -281,6 +307,14 @@ def check_tensor(row: Row, digest: str) -> Iterator[Finding]:
     """A finding where a tensor's bytes do not have the digest that the index gives."""
     if digest != row.digest:
         hint = "the tensor was altered or damaged: get the bundle again from where it came"
-        yield Finding("TEN-10", f"{row.file}@{row.offset}", f"{row.digest} ({row.name})", digest, hint)
+        yield Finding(
+            "TEN-10", f"{row.file}@{row.offset}", f"{row.digest} ({row.name})", digest, hint
+        )
 
 
+@checks("TEN-14")
+def check_bool(row: Row, largest: int) -> Iterator[Finding]:
+    """A finding where the largest byte of a bool tensor is neither 0 nor 1."""
+    if largest > 1:
+        found = f"{largest} in {clip(row.name)}"
+        yield Finding("TEN-14", f"{row.file}@{row.offset}", "elements 0 and 1", found)

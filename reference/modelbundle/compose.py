@@ -15,6 +15,7 @@ import hashlib
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from modelbundle.core import paths
@@ -29,6 +30,7 @@ MIN_SHARED_BYTES = 256
 """Shorter ranges are not worth a segment."""
 
 _PROBE_BYTES = 64
+_THREADS = 2
 
 Content = tuple[int, bytes]
 """Length and sha256 of bytes."""
@@ -88,7 +90,9 @@ def _order(
 class _Contents:
     """Digests of the ranges and whole files that might occur twice; others are never hashed."""
 
-    def __init__(self, files: Sequence[ArtifactFile], ranges: Mapping[str, Sequence[Range]]) -> None:
+    def __init__(
+        self, files: Sequence[ArtifactFile], ranges: Mapping[str, Sequence[Range]]
+    ) -> None:
         blobs = {file.path: file.blob for file in files}
         spans = [
             (path, span)
@@ -112,12 +116,13 @@ def _shared(
     alike: dict[tuple[int, bytes], list[tuple[str, Range]]] = defaultdict(list)
     for path, (offset, length) in spans:
         alike[length, _probe(blobs[path], offset, length)].append((path, (offset, length)))
-    return {
-        (path, span): (span[1], hash_range(blobs[path], *span))
-        for group in alike.values()
-        if len(group) > 1
-        for path, span in group
-    }
+    suspects = [(path, span) for group in alike.values() if len(group) > 1 for path, span in group]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        hashes = pool.map(lambda suspect: hash_range(blobs[suspect[0]], *suspect[1]), suspects)
+        return {
+            (path, span): (span[1], digest)
+            for (path, span), digest in zip(suspects, hashes, strict=True)
+        }
 
 
 def _probe(blob: Blob, offset: int, length: int) -> bytes:
@@ -177,7 +182,7 @@ class _Composer:
 
     def _segments(self, path: str, size: int) -> list[Segment]:
         """The whole of a file that has its place."""
-        return self._composed[path] if path in self._composed else [(path, 0, size)]
+        return self._composed.get(path, [(path, 0, size)])
 
     def _repeats(self, file: ArtifactFile) -> bool:
         seen: set[Content] = set()
@@ -240,7 +245,9 @@ class _Residue:
     def add(self, blob: Blob, offset: int, length: int, *, aligned: bool = False) -> Segment:
         """Append a range of `blob`; with `aligned`, on a multiple of 64."""
         if length < 0:
-            raise refuse("TEN-09", paths.RESIDUE, "ranges that are the same or apart", "overlapping ones")
+            raise refuse(
+                "TEN-09", paths.RESIDUE, "ranges that are the same or apart", "overlapping ones"
+            )
         if aligned and (padding := -self.size % ALIGNMENT):
             self._slices.append(SliceBlob(BytesBlob(bytes(padding)), 0, padding))
             self.size += padding

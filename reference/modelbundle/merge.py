@@ -1,8 +1,10 @@
 """The tensor index of several artifacts: which of their tensors are one and the same (rule WRT-06).
 
-Tensors of two components become one row when dtype, shape and bytes are equal and either some
-naming system has the same name for both, or the bytes are distinctive (64 bytes or more, not one element repeated) and
-occur once in each. Nothing else is guessed: equal zeros stay apart, though they share a range.
+Tensors of two components become one row when dtype, shape and bytes are equal and, asked in this
+order: some naming system has the same name for both; or the Keras name of one ends with that of
+the other (`net/dense/kernel`, `dense/kernel`); or the bytes are distinctive (64 bytes or more, not
+one element repeated) and occur once in each. A rule that would bind two tensors to one row binds
+neither. Nothing else is guessed: equal zeros stay apart, though they share a range.
 
     rows = merge(artifacts, plan)
     index = build(rows, digests)
@@ -11,8 +13,8 @@ occur once in each. Nothing else is guessed: equal zeros stay apart, though they
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -30,7 +32,7 @@ _KERAS = "keras"
 _Content = tuple[str, tuple[int, ...], object]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class MergedRow:
     """A row of the index to be: where its bytes are stored and what each component calls it."""
 
@@ -41,70 +43,136 @@ class MergedRow:
     """Name by component and naming system."""
     components: set[str] = field(default_factory=set)
     attributes: dict[str, str] = field(default_factory=dict)
-    known_as: set[tuple[str, str]] = field(default_factory=set)
-    """Naming systems and names, whatever the component."""
-    keras: str | None = None
+    keras_names: set[str] = field(default_factory=set)
 
     @property
     def range(self) -> Range:
         """Offset and length in the stored file."""
         return self.offset, self.tensor.length
 
+    @property
+    def keras(self) -> str | None:
+        """The shortest of its Keras names, if it has any."""
+        return min(self.keras_names, key=lambda name: (len(name), name), default=None)
+
     def absorb(self, tensor: ArtifactTensor, component: str) -> None:
         """Note that `component` has this tensor too."""
         self.components.add(component)
-        self.keras = self.keras or tensor.names.get(_KERAS)
-        self.known_as.update(tensor.names.items())
+        if _KERAS in tensor.names:
+            self.keras_names.add(tensor.names[_KERAS])
         self.names.update({(component, system): name for system, name in tensor.names.items()})
         self.attributes.update(tensor.attributes)
-        if self.tensor.role == "other":
-            self.tensor = _with_role(self.tensor, tensor)
+        if self.tensor.role == "other" != tensor.role:
+            self.tensor = replace(self.tensor, role=tensor.role)
 
 
-def _with_role(tensor: ArtifactTensor, other: ArtifactTensor) -> ArtifactTensor:
-    from dataclasses import replace
+class _Alike:
+    """The rows so far with one content, found by name."""
 
-    return replace(tensor, role=other.role) if other.role != "other" else tensor
+    def __init__(self) -> None:
+        self.rows: list[MergedRow] = []
+        self.by_name: dict[tuple[str, str], MergedRow] = {}
+        self.by_path: dict[str, MergedRow | None] = {}
+        """By Keras name and its ends; None where several rows have it."""
+
+    def note(self, row: MergedRow, tensor: ArtifactTensor) -> None:
+        """Know `row` by the names of `tensor` too."""
+        self.by_name.update(dict.fromkeys(tensor.names.items(), row))
+        for path in _ends(tensor.names.get(_KERAS)):
+            self.by_path[path] = row if self.by_path.get(path, row) is row else None
+
+
+def _ends(path: str | None) -> Iterator[str]:
+    """`path` and its ends of two segments or more."""
+    segments = path.split("/") if path else []
+    return ("/".join(segments[start:]) for start in range(max(len(segments) - 1, bool(segments))))
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A tensor of the artifact at hand, with what may be the same."""
+
+    tensor: ArtifactTensor
+    alike: _Alike
+    blob: Blob
+    alone: bool
+    """No other tensor of the artifact has the same content."""
+
+
+def _by_name(candidate: _Candidate) -> MergedRow | None:
+    found = (candidate.alike.by_name.get(pair) for pair in candidate.tensor.names.items())
+    return next((row for row in found if row is not None), None)
+
+
+def _by_path(candidate: _Candidate) -> MergedRow | None:
+    found = {candidate.alike.by_path.get(p) for p in _ends(candidate.tensor.names.get(_KERAS))}
+    found.discard(None)
+    return found.pop() if len(found) == 1 else None
+
+
+def _by_bytes(candidate: _Candidate) -> MergedRow | None:
+    rows = candidate.alike.rows
+    sure = candidate.alone and len(rows) == 1 and _is_distinctive(candidate.tensor, candidate.blob)
+    return rows[0] if sure else None
+
+
+_RULES: tuple[Callable[[_Candidate], MergedRow | None], ...] = (_by_name, _by_path, _by_bytes)
 
 
 def merge(artifacts: Sequence[Artifact], plan: Plan) -> list[MergedRow]:
     """The rows for all tensors of `artifacts`, in no particular order."""
     rows: list[MergedRow] = []
-    by_content: dict[_Content, list[MergedRow]] = defaultdict(list)
+    known: dict[_Content, _Alike] = defaultdict(_Alike)
     for artifact in artifacts:
         component = artifact.components[0].id
-        blobs = {file.path: file.blob for file in artifact.files}
-        placed = [(tensor, *plan.locate(tensor.path, tensor.offset, tensor.length)) for tensor in artifact.tensors]
-        contents = [_content(tensor, file, offset, blobs) for tensor, file, offset in placed]
-        count = Counter(contents)
-        for (tensor, file, offset), content in zip(placed, contents, strict=True):
-            row = _partner(tensor, component, by_content[content], alone=count[content] == 1, blob=blobs[tensor.path])
+        candidates = _candidates(artifact, plan, known)
+        partners = _partners(candidates)
+        for candidate, partner in zip(candidates, partners, strict=True):
+            tensor = candidate.tensor
+            row = partner
             if row is None:
-                row = MergedRow(tensor, file, offset)
+                row = MergedRow(tensor, *plan.locate(tensor.path, tensor.offset, tensor.length))
                 rows.append(row)
-                by_content[content].append(row)
+                candidate.alike.rows.append(row)
             row.absorb(tensor, component)
+            candidate.alike.note(row, tensor)
     return rows
 
 
-def _content(tensor: ArtifactTensor, file: str, offset: int, blobs: Mapping[str, Blob]) -> _Content:
+def _candidates(
+    artifact: Artifact, plan: Plan, known: Mapping[_Content, _Alike]
+) -> list[_Candidate]:
+    blobs = {file.path: file.blob for file in artifact.files}
+    contents = [_content(tensor, plan, blobs) for tensor in artifact.tensors]
+    count = Counter(contents)
+    return [
+        _Candidate(tensor, known[content], blobs[tensor.path], count[content] == 1)
+        for tensor, content in zip(artifact.tensors, contents, strict=True)
+    ]
+
+
+def _content(tensor: ArtifactTensor, plan: Plan, blobs: Mapping[str, Blob]) -> _Content:
     """What equal tensors have in common: a stored range is one content, short ones are read."""
     if tensor.length >= MIN_SHARED_BYTES:
-        return tensor.dtype, tensor.shape, (file, offset)
+        place = plan.locate(tensor.path, tensor.offset, tensor.length)
+        return tensor.dtype, tensor.shape, place
     return tensor.dtype, tensor.shape, blobs[tensor.path].read(tensor.offset, tensor.length)
 
 
-def _partner(
-    tensor: ArtifactTensor, component: str, rows: Sequence[MergedRow], *, alone: bool, blob: Blob
-) -> MergedRow | None:
-    others = [row for row in rows if component not in row.components]
-    names = set(tensor.names.items())
-    for row in others:
-        if names & row.known_as:
-            return row
-    if alone and len(rows) == 1 and others and _is_distinctive(tensor, blob):
-        return others[0]
-    return None
+def _partners(candidates: Sequence[_Candidate]) -> list[MergedRow | None]:
+    """For each candidate the row that it is, by the first rule that names one for it alone."""
+    partners: list[MergedRow | None] = [None] * len(candidates)
+    taken: set[MergedRow] = set()
+    for rule in _RULES:
+        proposals: dict[MergedRow, list[int]] = defaultdict(list)
+        for number, candidate in enumerate(candidates):
+            if partners[number] is None and (row := rule(candidate)) is not None:
+                proposals[row].append(number)
+        for row, numbers in proposals.items():
+            if len(numbers) == 1 and row not in taken:
+                partners[numbers[0]] = row
+                taken.add(row)
+    return partners
 
 
 def _is_distinctive(tensor: ArtifactTensor, blob: Blob) -> bool:
@@ -117,37 +185,45 @@ def _is_distinctive(tensor: ArtifactTensor, blob: Blob) -> bool:
 
 
 def name_rows(rows: Sequence[MergedRow]) -> list[str]:
-    """A name for each row, each once: its Keras name or its own; where several rows want one
-    name, each gets its component before it."""
+    """A name for each row, each once: its Keras name, or its own.
+
+    Where several rows want one name, each gets its component and its own name.
+    """
     wanted = [row.keras or row.tensor.name for row in rows]
-    contested = {name for name, count in Counter(wanted).items() if count > 1}
-    names = [
-        f"{min(row.components)}:{row.tensor.name}" if name in contested else name
-        for row, name in zip(rows, wanted, strict=True)
-    ]
-    counts: Counter[str] = Counter()
-    unique = []
+    count = Counter(wanted)
+    for number, row in enumerate(rows):
+        if count[wanted[number]] > 1:
+            wanted[number] = f"{min(row.components)}:{row.tensor.name}"
+    return _numbered(wanted)
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    """`names` with `#2`, `#3`, … after those that stand there more than once."""
     taken = set(names)
+    seen: set[str] = set()
+    unique = []
     for name in names:
-        counts[name] += 1
         candidate = name
-        while counts[name] > 1 and candidate in taken:
-            candidate = f"{name}#{counts[name]}"
-            counts[name] += candidate in taken
-        taken.add(candidate)
+        number = 1
+        while candidate in seen or (number > 1 and candidate in taken):
+            number += 1
+            candidate = f"{name}#{number}"
+        seen.add(candidate)
         unique.append(candidate)
     return unique
 
 
-def build(rows: Sequence[MergedRow], digest: Mapping[tuple[str, Range], bytes] | None) -> TensorIndex:
+def build(
+    rows: Sequence[MergedRow], digest: Mapping[tuple[str, Range], bytes] | None
+) -> TensorIndex:
     """The index of `rows`; without digests, one of the same length with zeros for them."""
     order = sorted(zip(name_rows(rows), rows, strict=True), key=lambda pair: pair[0])
     names = [name for name, _ in order]
     ordered = [row for _, row in order]
-    tables = {
+    tables: dict[str, list[str]] = {
         "dtypes": sorted({row.tensor.dtype for row in ordered}),
         "files": sorted({row.file for row in ordered}),
-        "roles": sorted({row.tensor.role for row in ordered}),
+        "roles": sorted({str(row.tensor.role) for row in ordered}),
     }
     code = {name: {entry: at for at, entry in enumerate(table)} for name, table in tables.items()}
     raw = bytes(DIGEST_BYTES * len(ordered))
@@ -157,7 +233,7 @@ def build(rows: Sequence[MergedRow], digest: Mapping[tuple[str, Range], bytes] |
         names=names,
         dtypes=tables["dtypes"],
         files=tables["files"],
-        roles=list(tables["roles"]),
+        roles=tables["roles"],
         dtype=np.array([code["dtypes"][row.tensor.dtype] for row in ordered], U1),
         rank=np.array([len(row.tensor.shape) for row in ordered], U1),
         shape=np.array([dim for row in ordered for dim in row.tensor.shape], U8),

@@ -10,9 +10,11 @@ stands under the final name until it is complete.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from modelbundle.core.findings import checks, refuse, settle
 from modelbundle.core.manifest import FileEntry, Manifest, Requirements
 from modelbundle.sources import recognition
 from modelbundle.sources.artifact import Artifact, ArtifactFile
+from modelbundle.storage.files import FileBlob
 from modelbundle.storage.scan import Progress, Range, Scan, Scanner, scanner
 from modelbundle.storage.tree import read_tree, with_companions
 from modelbundle.storage.writing import Writer, open_writer
@@ -91,7 +94,20 @@ def pack_artifacts(
     ordered = sorted(artifacts, key=lambda artifact: artifact.components[0].id)
     draft = _draft(ordered, name, metadata)
     with scanner(progress) as scans, open_writer(destination, directory, overwrite) as writer:
-        return _write(draft, writer, scans)
+        digest = _write(draft, writer, scans)
+        _check_unchanged(draft.originals.values())
+    return digest
+
+
+def _check_unchanged(blobs: Iterable[Blob]) -> None:
+    """Refuse (SRC-02) files that changed since they were opened: they were read in several passes.
+
+    Their descriptors are given back.
+    """
+    for blob in blobs:
+        if isinstance(blob, FileBlob):
+            blob.check_unchanged()
+            blob.close()
 
 
 @dataclass(frozen=True)
@@ -114,12 +130,14 @@ def _draft(
     plan = compose(files, ranges)
     rows = merge.merge(artifacts, plan)
     index = merge.build(rows, None)
+    data = tensor_index.encode(index)
+    tensor_index.decode(data)  # what an index cannot hold is refused before anything is written
     stored_ranges: dict[str, set[Range]] = {}
     for row in rows:
         if row.tensor.length:
             stored_ranges.setdefault(row.file, set()).add(row.range)
     manifest = Manifest(
-        files=tuple(_entries(files, plan, tensor_index.encode(index))),
+        files=tuple(_entries(files, plan, data)),
         tensor_count=len(index),
         tensor_bytes=index.distinct_bytes(),
         components=tuple(component for artifact in artifacts for component in artifact.components),
@@ -139,11 +157,21 @@ def _check_paths(files: Sequence[ArtifactFile]) -> None:
     """Two sources cannot have one path, nor one that the bundle itself needs."""
     for path, count in Counter(file.path for file in files).items():
         if count > 1:
-            raise refuse("SRC-05", path, "each file once", f"{count} files of this name",
-                         "rename one of the sources, or pack each only once")
+            raise refuse(
+                "SRC-05",
+                path,
+                "each file once",
+                f"{count} files of this name",
+                "rename one of the sources, or pack each only once",
+            )
         if path in paths.INDEX_FILES or path == paths.MANIFEST:
-            raise refuse("SRC-05", path, "a name that the bundle does not use itself", path,
-                         "rename the source")
+            raise refuse(
+                "SRC-05",
+                path,
+                "a name that the bundle does not use itself",
+                path,
+                "rename the source",
+            )
     settle(paths.check_collisions((file.path for file in files), "sources"))
 
 
@@ -156,10 +184,14 @@ def _ranges(artifacts: Sequence[Artifact]) -> dict[str, list[Range]]:
                 found.setdefault(tensor.path, set()).add((tensor.offset, tensor.length))
     ranges = {path: sorted(spans) for path, spans in found.items()}
     for path, spans in ranges.items():
-        for (start, length), (following, _) in zip(spans, spans[1:], strict=False):
+        for (start, length), (following, _) in pairwise(spans):
             if start + length > following:
-                raise refuse("TEN-09", f"{path}@{following}", "ranges that are the same or apart",
-                             f"two that overlap, the first {start}+{length}")
+                raise refuse(
+                    "TEN-09",
+                    f"{path}@{following}",
+                    "ranges that are the same or apart",
+                    f"two that overlap, the first {start}+{length}",
+                )
     return ranges
 
 
@@ -174,7 +206,9 @@ def _entries(files: Sequence[ArtifactFile], plan: Plan, index: bytes) -> Iterabl
         yield FileEntry(paths.RESIDUE, size, digests.PLACEHOLDER, RESIDUE_TYPE, "index")
     if plan.composed:
         data = compositions.encode(compositions.from_segments(plan.composed))
-        yield FileEntry(paths.COMPOSITIONS, len(data), digests.PLACEHOLDER, COMPOSITIONS_TYPE, "index")
+        yield FileEntry(
+            paths.COMPOSITIONS, len(data), digests.PLACEHOLDER, COMPOSITIONS_TYPE, "index"
+        )
 
 
 def _requirements(artifacts: Sequence[Artifact], dtypes: Iterable[str]) -> Requirements:
@@ -192,10 +226,12 @@ def _write(draft: _Draft, writer: Writer, scans: Scanner) -> str:
     manifest = draft.manifest
     writer.begin(len(manifests.encode(manifest)), manifest.stored, manifest.directories)
     found: _Digests = dict(draft.plan.known)
+    composed = {e.path: scans.digest_later(draft.originals[e.path]) for e in manifest.composed}
     file_digests = _write_stored(draft, writer, scans, found)
-    for entry in manifest.composed:
-        file_digests[entry.path] = scans.scan(draft.originals[entry.path], crc=False).digest
-    small = {paths.TENSORS: tensor_index.encode(merge.build(draft.rows, _with_empty(found, draft.rows)))}
+    file_digests |= {path: digest.result() for path, digest in composed.items()}
+    small = {
+        paths.TENSORS: tensor_index.encode(merge.build(draft.rows, _with_empty(found, draft.rows)))
+    }
     if draft.plan.composed:
         small[paths.COMPOSITIONS] = compositions.encode(
             compositions.from_segments(draft.plan.composed)
@@ -204,15 +240,12 @@ def _write(draft: _Draft, writer: Writer, scans: Scanner) -> str:
         file_digests[path] = _copy(path, BytesBlob(data), (), writer, scans).digest
     files = tuple(replace(entry, digest=file_digests[entry.path]) for entry in manifest.files)
     data = manifests.encode(replace(manifest, files=files))
-    settle(manifests.check_size(len(data)))
     manifests.decode(data)
     writer.finish(data)
     return digests.of_bytes(data)
 
 
-def _write_stored(
-    draft: _Draft, writer: Writer, scans: Scanner, found: _Digests
-) -> dict[str, str]:
+def _write_stored(draft: _Draft, writer: Writer, scans: Scanner, found: _Digests) -> dict[str, str]:
     file_digests = {}
     for entry in draft.manifest.stored:
         if entry.path in (paths.TENSORS, paths.COMPOSITIONS):
@@ -226,18 +259,12 @@ def _write_stored(
 
 
 def _with_empty(found: _Digests, rows: Sequence[merge.MergedRow]) -> _Digests:
-    import hashlib
-
     nothing = hashlib.sha256(b"").digest()
     return found | {(row.file, row.range): nothing for row in rows if not row.tensor.length}
 
 
-def _copy(
-    path: str, blob: Blob, spans: Sequence[Range], writer: Writer, scans: Scanner
-) -> Scan:
+def _copy(path: str, blob: Blob, spans: Sequence[Range], writer: Writer, scans: Scanner) -> Scan:
     with writer.member(path) as sink:
         scan = scans.scan(blob, spans, sink, crc=writer.needs_crc32)
     writer.record(path, scan.crc32)
     return scan
-
-

@@ -10,7 +10,9 @@ and moved into place when all are right (rules UNP-01 to UNP-04).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 
 from modelbundle.bundle import Bundle, check_digest, open_bundle
@@ -39,19 +41,14 @@ def unpack(
     target = Path(destination)
     wanted = tuple(only)
     entries = select(bundle, wanted)
+    files = [entry.path for entry in entries]
     folders = () if wanted else bundle.manifest.directories
-    _refuse_existing(target, [entry.path for entry in entries])
-    made_target = _make_target(target)
-    try:
-        with staging(target / "unpack", directory=True) as stage:
-            _write(bundle, entries, folders, stage, progress)
-            _refuse_existing(target, [entry.path for entry in entries])
-            _move(stage, target, [entry.path for entry in entries], folders)
-    except BaseException:
-        for folder in made_target:
-            folder.rmdir()
-        raise
-    return [target / entry.path for entry in entries]
+    _refuse_existing(target, [*files, *folders])
+    with _made(target), staging(target / "unpack", directory=True) as stage:
+        _write(bundle, entries, folders, stage, progress)
+        _refuse_existing(target, [*files, *folders])
+        _move(stage, target, files, folders)
+    return [target / path for path in files]
 
 
 def select(bundle: Bundle, only: Sequence[str]) -> list[FileEntry]:
@@ -81,15 +78,23 @@ def _refuse_existing(target: Path, paths: Iterable[str]) -> None:
             raise FileExistsError(f"{here} exists already: unpack into an empty directory")
 
 
-def _make_target(target: Path) -> list[Path]:
-    """Make `target` and its missing parents; the made ones, innermost first."""
-    missing = []
-    folder = target.absolute()
-    while not folder.exists():
-        missing.append(folder)
-        folder = folder.parent
-    target.mkdir(parents=True, exist_ok=True)
-    return missing
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """`folder` with its parents while the block runs; those made here go again if it fails."""
+    missing = list(takewhile(lambda path: not path.exists(), _upwards(folder.absolute())))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for made in missing:
+            with suppress(OSError):  # something else was put there meanwhile
+                made.rmdir()
+        raise
+
+
+def _upwards(folder: Path) -> Iterator[Path]:
+    yield folder
+    yield from folder.parents
 
 
 @checks("UNP-03")
@@ -112,24 +117,16 @@ def _write(
 
 
 @checks("UNP-02", "UNP-04")
-def _move(stage: Path, target: Path, paths: Sequence[str], folders: Iterable[str]) -> None:
+def _move(stage: Path, target: Path, files: Sequence[str], folders: Iterable[str]) -> None:
     """Move files into place; on failure, take back what was moved."""
-    made: list[Path] = []
-    try:
-        for folder in sorted({*folders, *(str(Path(path).parent) for path in paths)}):
-            _make_folders(target, target / folder, made)
-        for path in paths:
-            os.rename(stage / path, target / path)
-            made.append(target / path)
-    except BaseException:
-        for made_path in reversed(made):
-            (Path.rmdir if made_path.is_dir() else Path.unlink)(made_path)
-        raise
-
-
-def _make_folders(target: Path, folder: Path, made: list[Path]) -> None:
-    if folder == target or folder.is_dir():
-        return
-    _make_folders(target, folder.parent, made)
-    folder.mkdir()
-    made.append(folder)
+    with ExitStack() as made:
+        for folder in sorted({*folders, *(path.rpartition("/")[0] for path in files)}):
+            made.enter_context(_made(target / folder))
+        try:
+            for path in files:
+                (stage / path).rename(target / path)
+        except BaseException:
+            for path in files:
+                if not os.path.lexists(stage / path):
+                    (target / path).unlink()
+            raise

@@ -15,8 +15,9 @@ Row = tuple[str, dict[str, Any], tuple[Any, ...]]
 _SEQUENCE = ((6, 4),)
 _IMAGE = ((8, 8, 3),)
 _VOLUME = ((6, 6, 6, 2),)
+_DENSE = ("Dense", {"units": 3})
+_CELLS = [("LSTMCell", {"units": 3}), ("GRUCell", {"units": 2})]
 _SMALL = {"filters": 2, "kernel_size": 2}
-_RANDOM_IMAGE = ((8, 8, 3),)
 
 LAYERS: dict[str, Row] = {
     "dense": ("Dense", {"units": 3}, ((4,),)),
@@ -71,11 +72,15 @@ LAYERS: dict[str, Row] = {
     "layer_normalization_bare": ("LayerNormalization", {"center": False, "scale": False}, ((4,),)),
     "rms_normalization": ("RMSNormalization", {}, ((4,),)),
     "group_normalization": ("GroupNormalization", {"groups": 2}, _SEQUENCE),
-    "group_normalization_no_scale": ("GroupNormalization", {"groups": 2, "scale": False}, _SEQUENCE),
+    "group_normalization_no_scale": (
+        "GroupNormalization",
+        {"groups": 2, "scale": False},
+        _SEQUENCE,
+    ),
     "unit_normalization": ("UnitNormalization", {}, ((4,),)),
     "normalization_given": ("Normalization", {"mean": 1.0, "variance": 2.0}, ((4,),)),
     "normalization": ("Normalization", {}, ((4,),)),
-    "spectral_normalization": ("SpectralNormalization", {"layer": ("Dense", {"units": 3})}, ((4,),)),
+    "spectral_normalization": ("SpectralNormalization", {"layer": _DENSE}, ((4,),)),
     "simple_rnn": ("SimpleRNN", {"units": 3}, _SEQUENCE),
     "lstm": ("LSTM", {"units": 3}, _SEQUENCE),
     "lstm_dropout": ("LSTM", {"units": 3, "dropout": 0.1, "recurrent_dropout": 0.1}, _SEQUENCE),
@@ -86,7 +91,7 @@ LAYERS: dict[str, Row] = {
     "rnn_simple_cell": ("RNN", {"cell": ("SimpleRNNCell", {"units": 3})}, _SEQUENCE),
     "rnn_stacked": (
         "RNN",
-        {"cell": ("StackedRNNCells", {"cells": [("LSTMCell", {"units": 3}), ("GRUCell", {"units": 2})]})},
+        {"cell": ("StackedRNNCells", {"cells": _CELLS})},
         _SEQUENCE,
     ),
     "bidirectional": ("Bidirectional", {"layer": ("LSTM", {"units": 3})}, _SEQUENCE),
@@ -102,16 +107,16 @@ LAYERS: dict[str, Row] = {
         _SEQUENCE,
     ),
     "time_distributed": ("TimeDistributed", {"layer": ("Dense", {"units": 3})}, _SEQUENCE),
-    "multi_head_attention": ("MultiHeadAttention", {"num_heads": 2, "key_dim": 3}, (*_SEQUENCE, *_SEQUENCE)),
+    "multi_head_attention": ("MultiHeadAttention", {"num_heads": 2, "key_dim": 3}, _SEQUENCE * 2),
     "multi_head_attention_no_bias": (
         "MultiHeadAttention",
         {"num_heads": 2, "key_dim": 3, "use_bias": False, "dropout": 0.1},
-        (*_SEQUENCE, *_SEQUENCE),
+        _SEQUENCE * 2,
     ),
     "group_query_attention": (
         "GroupQueryAttention",
         {"head_dim": 3, "num_query_heads": 4, "num_key_value_heads": 2},
-        (*_SEQUENCE, *_SEQUENCE),
+        _SEQUENCE * 2,
     ),
     "attention": ("Attention", {"use_scale": True}, ("list", *_SEQUENCE, *_SEQUENCE)),
     "attention_concat": (
@@ -184,20 +189,20 @@ LAYERS: dict[str, Row] = {
     "string_lookup": ("StringLookup", {"vocabulary": ["a", "b"]}, ()),
     "integer_lookup": ("IntegerLookup", {"vocabulary": [1, 2]}, ()),
     "text_vectorization": ("TextVectorization", {"vocabulary": ["a", "b"]}, ()),
-    "random_flip": ("RandomFlip", {}, _RANDOM_IMAGE),
-    "random_rotation": ("RandomRotation", {"factor": 0.1}, _RANDOM_IMAGE),
-    "random_zoom": ("RandomZoom", {"height_factor": 0.1}, _RANDOM_IMAGE),
+    "random_flip": ("RandomFlip", {}, _IMAGE),
+    "random_rotation": ("RandomRotation", {"factor": 0.1}, _IMAGE),
+    "random_zoom": ("RandomZoom", {"height_factor": 0.1}, _IMAGE),
     "random_translation": (
         "RandomTranslation",
         {"height_factor": 0.1, "width_factor": 0.1},
-        _RANDOM_IMAGE,
+        _IMAGE,
     ),
-    "random_contrast": ("RandomContrast", {"factor": 0.1}, _RANDOM_IMAGE),
-    "random_brightness": ("RandomBrightness", {"factor": 0.1}, _RANDOM_IMAGE),
-    "random_crop": ("RandomCrop", {"height": 4, "width": 4}, _RANDOM_IMAGE),
+    "random_contrast": ("RandomContrast", {"factor": 0.1}, _IMAGE),
+    "random_brightness": ("RandomBrightness", {"factor": 0.1}, _IMAGE),
+    "random_crop": ("RandomCrop", {"height": 4, "width": 4}, _IMAGE),
     "random_width": ("RandomWidth", {"factor": 0.1}, ()),
-    "random_erasing": ("RandomErasing", {}, _RANDOM_IMAGE),
-    "random_hue": ("RandomHue", {"factor": 0.1}, _RANDOM_IMAGE),
+    "random_erasing": ("RandomErasing", {}, _IMAGE),
+    "random_hue": ("RandomHue", {"factor": 0.1}, _IMAGE),
     "rand_augment": ("RandAugment", {"value_range": (0, 255)}, ()),
     "mix_up": ("MixUp", {}, ()),
     "mel_spectrogram": ("MelSpectrogram", {"fft_length": 16, "sequence_stride": 4}, ((64,),)),
@@ -237,7 +242,11 @@ def call(library: Any, layer: Any, shapes: tuple[Any, ...]) -> tuple[list[Any], 
 
 
 def names(library: Any) -> list[str]:
-    """The labels that `library` has classes for."""
+    """The labels that `library` has working classes for."""
     return [
-        label for label, (class_name, *_) in LAYERS.items() if hasattr(library.layers, class_name)
+        label
+        for label, (class_name, *_) in LAYERS.items()
+        if hasattr(library.layers, class_name)
+        and (library.__name__, class_name)
+        != ("tf_keras", "SpectralNormalization")  # needs tf.keras
     ]

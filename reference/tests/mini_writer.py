@@ -11,6 +11,7 @@ from zlib import crc32
 
 import msgpack
 
+INDEX = "application/vnd.modelbundle.tensor-index.v1+msgpack"
 DTYPES = {"F32": "float32", "F16": "float16", "I64": "int64", "U8": "uint8", "BOOL": "bool"}
 
 
@@ -22,10 +23,11 @@ def packed(code: str, numbers: list[int]) -> bytes:
     return pack(f"<{len(numbers)}{code}", *numbers)
 
 
-def index(path: str, content: bytes) -> tuple[bytes, dict[str, int], list[str]]:
-    """The tensor index of one safetensors file, its totals and its dtypes."""
+def index(path: str, content: bytes) -> tuple[bytes, dict[str, int], list[str], dict[str, str]]:
+    """The tensor index of one safetensors file, its totals, its dtypes and its metadata."""
     start = 8 + int.from_bytes(content[:8], "little")
-    rows = sorted(json.loads(content[8:start]).items())
+    header = json.loads(content[8:start])
+    rows = sorted((name, row) for name, row in header.items() if name != "__metadata__")
     names, n = [name for name, _ in rows], len(rows)
     ranges = [tuple(start + at for at in row["data_offsets"]) for _, row in rows]
     column = [DTYPES[row["dtype"]] for _, row in rows]
@@ -43,19 +45,20 @@ def index(path: str, content: bytes) -> tuple[bytes, dict[str, int], list[str]]:
         "namespaces": [space | {"tensors": packed("I", list(range(n)))}],
     }  # fmt: skip
     totals = {"count": n, "bytes": sum(end - begin for begin, end in set(ranges))}
-    return msgpack.packb(dict(sorted(value.items()))), totals, dtypes
+    return msgpack.packb(dict(sorted(value.items()))), totals, dtypes, header["__metadata__"]
 
 
 def bundle(path: str, content: bytes) -> dict[str, bytes]:
     """The files of a bundle of one safetensors file, in the order of the archive."""
-    tensors, totals, dtypes = index(path, content)
+    tensors, totals, dtypes, metadata = index(path, content)
+    component = {"id": path, "kind": "safetensors", "files": [path]}
     files = [(path, content, "application/vnd.safetensors", "source"),
-             ("tensors.msgpack", tensors, "application/vnd.msgpack", "index")]  # fmt: skip
+             ("tensors.msgpack", tensors, INDEX, "index")]  # fmt: skip
     manifest = {
         "modelbundle": "1.0-draft", "tensors": totals, "signatures": [],
         "files": [{"path": name, "size": len(data), "digest": digest(data), "mediaType": media,
                    "role": role, "storage": "stored"} for name, data, media, role in sorted(files)],
-        "components": [{"id": path, "kind": "safetensors", "files": [path]}],
+        "components": [component | {"properties": {"metadata": metadata}}],
         "requirements": {"layers": [], "customObjects": [], "ops": [], "dtypes": dtypes},
     }  # fmt: skip
     line = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -7,7 +7,7 @@ Needs the frameworks; the package only reads the result. Run from the repository
 `--check` writes nothing and exits 1 where the stored table differs.
 """
 
-# ruff: noqa: PLC0415  # the frameworks take seconds to import
+# the frameworks take seconds to import
 from __future__ import annotations
 
 import importlib

@@ -125,13 +125,22 @@ class ArchiveLayout:
         if count < U2_MAX and central_size < U4_MAX and offset < U4_MAX:
             return end
         end64 = _END64.pack(
-            b"PK\6\6", _END64.size - 12, _VERSION, _VERSION, 0, 0, count, count, central_size, offset
+            b"PK\6\6",
+            _END64.size - 12,
+            _VERSION,
+            _VERSION,
+            0,
+            0,
+            count,
+            count,
+            central_size,
+            offset,
         )
         return end64 + _LOCATOR64.pack(b"PK\6\7", 0, offset + central_size, 1) + end
 
 
 def parse_local(header: bytes) -> tuple[int, int, int] | None:
-    """Sizes of the data, the name and the extra fields that a local header declares, if it is one."""
+    """Sizes of data, name and extra fields that a local header declares, if it is one."""
     if len(header) < LOCAL_BYTES or header[:4] != b"PK\3\4":
         return None
     fields = _LOCAL.unpack(header[:LOCAL_BYTES])

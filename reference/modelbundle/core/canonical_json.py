@@ -1,13 +1,14 @@
 """Strict, canonical JSON (RFC 8785) for every JSON document of the standard.
 
-    >>> encode({"b": 1, "a": [True, None]})
-    b'{"a":[true,null],"b":1}'
+>>> encode({"b": 1, "a": [True, None]})
+b'{"a":[true,null],"b":1}'
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable
 from math import isfinite
 from typing import Any
@@ -17,6 +18,7 @@ import rfc8785
 from modelbundle.core.findings import BundleError, checks, clip, refuse
 from modelbundle.core.limits import LIMITS
 
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MAX_INTEGER_DIGITS = 16
 
@@ -35,8 +37,13 @@ def decode(data: bytes, place: str) -> Any:
     except (ValueError, RecursionError):
         canonical = False
     if not canonical:
-        raise refuse("JSN-07", place, "the canonical form of RFC 8785", "another form of the same value",
-                     "sort the names, remove white space and write numbers in shortest form")
+        raise refuse(
+            "JSN-07",
+            place,
+            "the canonical form of RFC 8785",
+            "another form of the same value",
+            "sort the names, remove white space and write numbers in shortest form",
+        )
     return value
 
 
@@ -44,19 +51,35 @@ def decode(data: bytes, place: str) -> Any:
 def decode_lenient(data: bytes, place: str, depth: int = LIMITS.json_depth) -> Any:
     """The value of JSON bytes in any form, with every rule but JSN-07 in force."""
     if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        raise refuse("JSN-01", place, "UTF-8 without a byte-order mark", data[:3].hex(), "remove the mark")
+        raise refuse(
+            "JSN-01", place, "UTF-8 without a byte-order mark", data[:3].hex(), "remove the mark"
+        )
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        raise refuse("JSN-01", f"{place}@{error.start}", "UTF-8", data[error.start : error.start + 4].hex()) from None
+        raise refuse(
+            "JSN-01", f"{place}@{error.start}", "UTF-8", data[error.start : error.start + 4].hex()
+        ) from None
+    _check_count(text, place)
     try:
         value = _Decoder(place).decode(text)
     except json.JSONDecodeError as error:
-        raise refuse("JSN-08", f"{place}@{error.pos}", "one JSON value", error.msg) from None
+        at = len(text[: error.pos].encode())
+        raise refuse("JSN-08", f"{place}@{at}", "one JSON value", error.msg) from None
     except RecursionError:
         raise refuse("JSN-04", place, f"at most {depth} levels", "many more") from None
     _check_tree(value, place, depth)
     return value
+
+
+def _check_count(text: str, place: str) -> None:
+    """Refuse a document of very many values before they are made: each takes 60 bytes or more."""
+    if _count(text) > LIMITS.json_values and _count(_STRING.sub("", text)) > LIMITS.json_values:
+        raise refuse("JSN-04", place, f"at most {LIMITS.json_values} values", "more")
+
+
+def _count(text: str) -> int:
+    return sum(map(text.count, ",[{"))
 
 
 class _Decoder(json.JSONDecoder):
@@ -75,13 +98,18 @@ class _Decoder(json.JSONDecoder):
     def _members(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         members = dict(pairs)
         if len(members) != len(pairs):
-            name = next(n for i, (n, _) in enumerate(pairs) if n in dict(pairs[:i]))
-            raise refuse("JSN-02", self._place, "each name once in an object", f"{clip(name)!r} twice")
+            counts = Counter(name for name, _ in pairs)
+            name = next(name for name, count in counts.items() if count > 1)
+            raise refuse(
+                "JSN-02", self._place, "each name once in an object", f"{clip(name)!r} twice"
+            )
         return members
 
     @checks("JSN-03")
     def _constant(self, name: str) -> Any:
-        raise refuse("JSN-03", self._place, "a number that JSON has", name, "write null or a string")
+        raise refuse(
+            "JSN-03", self._place, "a number that JSON has", name, "write null or a string"
+        )
 
     def _integer(self, digits: str) -> int:
         if len(digits.lstrip("-")) > _MAX_INTEGER_DIGITS or abs(int(digits)) > LIMITS.safe_integer:
@@ -96,8 +124,13 @@ class _Decoder(json.JSONDecoder):
 
     @checks("JSN-05")
     def _number(self, digits: str) -> BundleError:
-        return refuse("JSN-05", self._place, "a number that a double holds, an integer within 2^53 - 1",
-                      digits, "write large integers as strings")
+        return refuse(
+            "JSN-05",
+            self._place,
+            "a number that a double holds, an integer within 2^53 - 1",
+            digits,
+            "write large integers as strings",
+        )
 
 
 def _check_tree(value: Any, place: str, depth: int) -> None:

@@ -1,20 +1,37 @@
 """Canonical MessagePack: one map, shortest forms, keys ascending, no types beyond what we use.
 
+Bytes are checked before a value is made of them: each declared length against the bytes that
+remain, the form against the only one allowed, the number of values against the limits. So what is
+decoded takes memory in proportion to its bytes. Layout: https://github.com/msgpack/msgpack
+
     >>> encode({"b": 1, "a": b""}).hex()
     '82a161c400a16201'
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import msgpack
 
-from modelbundle.core.findings import checks, refuse
+from modelbundle.core.findings import BundleError, checks, refuse
 from modelbundle.core.limits import LIMITS
 
-_ALLOWED = frozenset({dict, list, str, bytes, int})
+_Kind = Literal["int", "str", "bin", "array", "map", "signed", "foreign"]
+
+_FORMS: dict[int, tuple[_Kind, int, int]] = {
+    0xC4: ("bin", 1, 0), 0xC5: ("bin", 2, 1 << 8), 0xC6: ("bin", 4, 1 << 16),
+    0xCC: ("int", 1, 1 << 7), 0xCD: ("int", 2, 1 << 8), 0xCE: ("int", 4, 1 << 16),
+    0xCF: ("int", 8, 1 << 32),
+    0xD0: ("signed", 1, 0), 0xD1: ("signed", 2, 0), 0xD2: ("signed", 4, 0), 0xD3: ("signed", 8, 0),
+    0xD9: ("str", 1, 1 << 5), 0xDA: ("str", 2, 1 << 8), 0xDB: ("str", 4, 1 << 16),
+    0xDC: ("array", 2, 1 << 4), 0xDD: ("array", 4, 1 << 16),
+    0xDE: ("map", 2, 1 << 4), 0xDF: ("map", 4, 1 << 16),
+}  # fmt: skip
+"""First byte to what follows it: the kind, bytes of the number, and the least number for which
+this is the shortest form. The number is the value of an integer, else a length."""
+
+_FOREIGN = "nil, a boolean, a float or an extension"
 
 
 def encode(value: Any) -> bytes:
@@ -23,54 +40,125 @@ def encode(value: Any) -> bytes:
     return data
 
 
-@checks("MSG-01")
-def decode(data: bytes, place: str) -> dict[str, Any]:
-    """The map that `data` holds; raises `BundleError` (MSG-01 to MSG-04)."""
-    value = _unpack(data, place)
-    _check_types(value, place)
-    if encode(value) != data:
-        raise refuse("MSG-01", place, "canonical MessagePack: shortest forms, keys ascending and unique, nothing after",
-                     "another form", "encode again with sorted keys")
-    if not isinstance(value, dict):
-        raise refuse("MSG-02", place, "a map", type(value).__name__)
-    return value
-
-
-@checks("MSG-03", "MSG-04")
-def _unpack(data: bytes, place: str) -> Any:
-    try:
-        return msgpack.unpackb(data, raw=False, strict_map_key=False)
-    except msgpack.ExtraData as error:
-        raise refuse("MSG-01", f"{place}@{len(data) - len(error.extra)}", "the end of the file", "more bytes") from None
-    except (msgpack.StackError, RecursionError):
-        raise refuse("MSG-03", place, f"at most {LIMITS.msgpack_depth} levels", "many more") from None
-    except (ValueError, TypeError, OverflowError) as error:
-        rule = "MSG-03" if "exceeds max" in str(error) else "MSG-04"
-        raise refuse(rule, place, "well-formed MessagePack within its own bytes", error) from None
-
-
-@checks("MSG-02")
-def _check_types(value: Any, place: str) -> None:
-    level: list[Any] = [value]
-    for _ in range(LIMITS.msgpack_depth):
-        foreign = set(map(type, level)) - _ALLOWED
-        if foreign or any(type(item) is int and item < 0 for item in level):
-            names = ", ".join(sorted(kind.__name__ for kind in foreign)) or "a negative integer"
-            raise refuse("MSG-02", place, "map, array, str, bin and unsigned integer only", names)
-        level = [child for item in level if type(item) in (dict, list) for child in _children(item)]
-        if not level:
-            return
-    raise refuse("MSG-03", place, f"at most {LIMITS.msgpack_depth} levels", "more")
-
-
-def _children(value: dict[Any, Any] | list[Any]) -> Iterable[Any]:
-    return [*value.keys(), *value.values()] if isinstance(value, dict) else value
-
-
 def _sorted(value: Any) -> Any:
     """`value` with the keys of every map ascending; code point order is UTF-8 byte order."""
     if isinstance(value, dict):
-        return {key: _sorted(value[key]) for key in sorted(value, key=str)}
+        return {key: _sorted(value[key]) for key in sorted(value)}
     if isinstance(value, list) and value and type(value[0]) in (dict, list):
         return [_sorted(item) for item in value]
     return value
+
+
+def decode(data: bytes, place: str) -> dict[str, Any]:
+    """The map that `data` holds; raises `BundleError` (MSG-01 to MSG-04)."""
+    _Check(data, place).run()
+    return _unpack(data, place)
+
+
+@checks("MSG-04")
+def _unpack(data: bytes, place: str) -> dict[str, Any]:
+    try:
+        value: dict[str, Any] = msgpack.unpackb(data, raw=False)
+    except ValueError as error:
+        raise refuse("MSG-04", place, "well-formed MessagePack, strings in UTF-8", error) from None
+    return value
+
+
+class _Check:
+    """One walk over the bytes of a document; nothing is made of them."""
+
+    def __init__(self, data: bytes, place: str) -> None:
+        self._data = data
+        self._place = place
+        self._room = LIMITS.msgpack_values + len(data) // 8
+
+    @checks("MSG-01", "MSG-02", "MSG-03")
+    def run(self) -> None:
+        """Raise `BundleError` unless the document is a map in canonical form."""
+        if not self._data:
+            raise self._refuse("MSG-04", 0, "a map", "no bytes")
+        if self._head(0)[0] != "map":
+            raise self._refuse("MSG-02", 0, "a map", f"0x{self._data[0]:02x}")
+        end = self._value(0, 0)
+        if end != len(self._data):
+            raise self._refuse("MSG-01", end, "the end of the file", "more bytes")
+
+    def _value(self, at: int, depth: int) -> int:
+        """Where the value at `at`, inside `depth` others, ends."""
+        kind, number, start = self._head(at)
+        if kind == "int":
+            return start
+        if kind in ("str", "bin"):
+            return self._within(at, start + number)
+        if depth >= LIMITS.msgpack_depth:
+            raise self._refuse("MSG-03", at, f"at most {LIMITS.msgpack_depth} levels", "more")
+        self._room -= number
+        if self._room < 0:
+            raise self._refuse("MSG-03", at, "fewer values: one for 8 bytes, and 65,536", "more")
+        if kind == "map":
+            self._within(at, start + 2 * number)
+            return self._map(start, number, depth + 1)
+        self._within(at, start + number)
+        return self._array(start, number, depth + 1)
+
+    def _array(self, at: int, count: int, depth: int) -> int:
+        data, size = self._data, len(self._data)
+        for _ in range(count):
+            if at < size and 0xA0 <= data[at] <= 0xBF:  # names, by far the most
+                at += data[at] - 0x9F
+            else:
+                at = self._value(at, depth)
+        return self._within(at, at)
+
+    def _map(self, at: int, count: int, depth: int) -> int:
+        previous = None
+        for _ in range(count):
+            kind, length, start = self._head(at)
+            if kind != "str":
+                raise self._refuse("MSG-02", at, "a str as key", f"0x{self._data[at]:02x}")
+            end = self._within(at, start + length)
+            key = self._data[start:end]
+            if previous is not None and key <= previous:
+                raise self._refuse("MSG-01", at, "unique keys that ascend", key)
+            previous = key
+            at = self._value(end, depth)
+        return at
+
+    def _head(self, at: int) -> tuple[_Kind, int, int]:
+        """What begins at `at`: its kind, its number, and where what it holds begins."""
+        if self._within(at, at) == len(self._data):
+            raise self._refuse("MSG-04", at, "a value", "the end of the file")
+        head = self._data[at]
+        if head < 0x80:
+            return "int", head, at + 1
+        if head < 0xC0:
+            kind: _Kind = "map" if head < 0x90 else "array" if head < 0xA0 else "str"
+            return kind, head & (0x1F if kind == "str" else 0x0F), at + 1
+        return self._long_head(at, head)
+
+    def _long_head(self, at: int, head: int) -> tuple[_Kind, int, int]:
+        if head == 0xC1:
+            raise self._refuse("MSG-04", at, "a value", "0xc1, which is never used")
+        if head >= 0xE0:
+            raise self._refuse("MSG-02", at, "an unsigned integer", "a negative one")
+        kind, width, least = _FORMS.get(head, ("foreign", 0, 0))
+        if kind == "foreign":
+            raise self._refuse("MSG-02", at, "map, array, str, bin or integer", _FOREIGN)
+        start = at + 1 + width
+        if start > len(self._data):
+            raise self._refuse("MSG-04", at, f"{width} more bytes", "the end of the file")
+        number = int.from_bytes(self._data[at + 1 : start])
+        if kind == "signed" and self._data[at + 1] >= 0x80:
+            raise self._refuse("MSG-02", at, "an unsigned integer", "a negative one")
+        if kind == "signed" or number < least:
+            raise self._refuse("MSG-01", at, "the shortest form", f"0x{head:02x} for {number}")
+        return kind, number, start
+
+    def _within(self, at: int, end: int) -> int:
+        if end > len(self._data):
+            found = f"{end - len(self._data)} bytes too many"
+            raise self._refuse("MSG-03", at, "a length within the bytes that remain", found)
+        return end
+
+    def _refuse(self, rule: str, at: int, expected: str, found: object) -> BundleError:
+        return refuse(rule, f"{self._place}@{at}", expected, found)

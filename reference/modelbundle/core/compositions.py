@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from modelbundle.core import canonical_msgpack, paths
 from modelbundle.core.findings import Finding, checks, clip, settle
 from modelbundle.core.limits import LIMITS
+from modelbundle.core.tables import uses_all
 from modelbundle.core.tensor_index import U4, U8
 
 PLACE = paths.COMPOSITIONS
@@ -51,7 +52,9 @@ class Compositions:
         number = self._position[path]
         span = slice(*self.starts[number : number + 2])
         sources = (self.sources[code] for code in self.source[span].tolist())
-        return list(zip(sources, self.offset[span].tolist(), self.length[span].tolist(), strict=True))
+        return list(
+            zip(sources, self.offset[span].tolist(), self.length[span].tolist(), strict=True)
+        )
 
     def sizes(self) -> list[int]:
         """Size of each composed file (bytes)."""
@@ -95,7 +98,10 @@ def join(segments: Sequence[Segment]) -> list[Segment]:
 
 def encode(compositions: Compositions) -> bytes:
     """The canonical bytes of `compositions`."""
-    value: dict[str, Any] = {"files": list(compositions.files), "sources": list(compositions.sources)}
+    value: dict[str, Any] = {
+        "files": list(compositions.files),
+        "sources": list(compositions.sources),
+    }
     for name, dtype in _COLUMNS.items():
         value[name] = np.asarray(getattr(compositions, name), dtype).tobytes()
     return canonical_msgpack.encode(value)
@@ -120,7 +126,9 @@ def _check_members(value: dict[str, Any], newer: bool) -> Iterator[Finding]:
     for name, kind in kinds.items():
         item = value.get(name)
         if type(item) is not kind or (kind is list and set(map(type, item)) - {str}):
-            yield Finding("CMP-01", f"{PLACE}#/{name}", f"a member of type {kind.__name__}", clip(item))
+            yield Finding(
+                "CMP-01", f"{PLACE}#/{name}", f"a member of type {kind.__name__}", clip(item)
+            )
             return
     for name in () if newer else sorted(map(str, value.keys() - kinds.keys())):
         yield Finding("CMP-01", PLACE, "no other members", clip(name))
@@ -129,7 +137,9 @@ def _check_members(value: dict[str, Any], newer: bool) -> Iterator[Finding]:
 
 def _check_column_lengths(value: dict[str, Any]) -> Iterator[Finding]:
     if len(value["segments"]) != U4.itemsize * len(value["files"]):
-        yield Finding("CMP-01", f"{PLACE}#/segments", "four bytes a file", f"{len(value['segments'])} bytes")
+        yield Finding(
+            "CMP-01", f"{PLACE}#/segments", "four bytes a file", f"{len(value['segments'])} bytes"
+        )
         return
     total = int(np.frombuffer(value["segments"], U4).sum(dtype=np.int64))
     for name in ("source", "offset", "length"):
@@ -140,11 +150,13 @@ def _check_column_lengths(value: dict[str, Any]) -> Iterator[Finding]:
 
 def _check_tables(compositions: Compositions) -> Iterator[Finding]:
     for name, table in (("files", compositions.files), ("sources", compositions.sources)):
-        if any(one >= two for one, two in zip(table, islice(table, 1, None), strict=False)):
+        if any(one >= two for one, two in pairwise(table)):
             yield Finding("CMP-01", f"{PLACE}#/{name}", "paths strictly ascending", clip(table))
-    used = np.unique(compositions.source)
-    if used.tolist() != list(range(len(compositions.sources))):
-        yield Finding("CMP-01", f"{PLACE}#/source", "codes that use every source", clip(used.tolist()[:8]))
+    if not uses_all(compositions.source, len(compositions.sources)):
+        found = (
+            f"{len(compositions.sources)} sources, codes up to {compositions.source.max(initial=0)}"
+        )
+        yield Finding("CMP-01", f"{PLACE}#/source", "codes that use every source", found)
 
 
 def check_against(
@@ -163,7 +175,12 @@ def check_against(
 def _check_files(compositions: Compositions, composed: Mapping[str, int]) -> Iterator[Finding]:
     if set(compositions.files) != composed.keys():
         different = sorted(set(compositions.files) ^ composed.keys())
-        yield Finding("CMP-02", f"{PLACE}#/files", "exactly the composed files of the manifest", clip(different))
+        yield Finding(
+            "CMP-02",
+            f"{PLACE}#/files",
+            "exactly the composed files of the manifest",
+            clip(different),
+        )
 
 
 @checks("CMP-03")
@@ -171,7 +188,9 @@ def _check_sources(compositions: Compositions, stored: Mapping[str, int]) -> Ite
     for path in compositions.sources:
         if path not in stored:
             hint = "a composition names stored files only"
-            yield Finding("CMP-03", f"{PLACE}#/sources", "a stored file of the manifest", clip(path), hint)
+            yield Finding(
+                "CMP-03", f"{PLACE}#/sources", "a stored file of the manifest", clip(path), hint
+            )
 
 
 @checks("CMP-04")
@@ -188,17 +207,20 @@ def _check_segments(compositions: Compositions, stored: Mapping[str, int]) -> It
 
 @checks("CMP-05")
 def _check_sizes(compositions: Compositions, composed: Mapping[str, int]) -> Iterator[Finding]:
-    if compositions.length.size and compositions.length.min() == 0:
-        yield Finding("CMP-05", f"{PLACE}#/length", "segments of one byte or more", "an empty one")
-    if compositions.length.max(initial=0) > LIMITS.safe_integer:
-        yield Finding("CMP-05", f"{PLACE}#/length", "lengths below 2^53", str(compositions.length.max()))
+    place = f"{PLACE}#/length"
+    if compositions.segments.min(initial=1) == 0 or compositions.length.min(initial=1) == 0:
+        yield Finding("CMP-05", place, "segments in each file, bytes in each segment", "none")
+    total = compositions.length.sum(dtype=np.float64)
+    if total > LIMITS.safe_integer:
+        yield Finding("CMP-05", place, "lengths that sum to less than 2^53", f"{total:.0f}")
         return
     for path, size in zip(compositions.files, compositions.sizes(), strict=True):
         if size != composed[path]:
-            place = f"{PLACE}#/files"
-            yield Finding("CMP-05", place, f"segments of {composed[path]} bytes for {clip(path)!r}", str(size))
+            expected = f"segments of {composed[path]} bytes for {clip(path)!r}"
+            yield Finding("CMP-05", f"{PLACE}#/files", expected, str(size))
     if _continues(compositions).any():
-        yield Finding("CMP-05", f"{PLACE}#/offset", "segments joined where one continues another", "two apart")
+        expected = "segments joined where one continues another"
+        yield Finding("CMP-05", f"{PLACE}#/offset", expected, "two apart")
 
 
 def _continues(compositions: Compositions) -> NDArray[np.bool_]:
@@ -206,4 +228,5 @@ def _continues(compositions: Compositions) -> NDArray[np.bool_]:
     same = (source[1:] == source[:-1]) & (offset[1:] - offset[:-1] == length[:-1])
     first = np.zeros(len(source) + 1, dtype=bool)
     first[compositions.starts] = True
-    return same & ~first[1:-1]
+    continues: NDArray[np.bool_] = same & ~first[1:-1]
+    return continues

@@ -36,7 +36,13 @@ _PACKED = {
     "int2_packed": 2, "uint2_packed": 2, "int4_packed": 4, "uint4_packed": 4,
     "float4_e2m1fn_packed": 4, "float6_e2m3fn_packed": 6, "float6_e3m2fn_packed": 6,
 }  # fmt: skip
-_QUANTIZED = {"qint8": "int8", "quint8": "uint8", "qint16": "int16", "quint16": "uint16", "qint32": "int32"}
+_QUANTIZED = {
+    "qint8": "int8",
+    "quint8": "uint8",
+    "qint16": "int16",
+    "quint16": "uint16",
+    "qint32": "int32",
+}
 
 BITS: dict[str, int] = {
     **_PLAIN,
@@ -86,7 +92,8 @@ def to_numpy(dtype: str) -> np.dtype[np.generic]:
     if dtype in _ML_DTYPES:
         import ml_dtypes
 
-        return np.dtype(getattr(ml_dtypes, dtype))
+        made: np.dtype[np.generic] = np.dtype(getattr(ml_dtypes, dtype))
+        return made
     name = _QUANTIZED.get(dtype, dtype)
     if name not in _PLAIN:
         raise KeyError(dtype)

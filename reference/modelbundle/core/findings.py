@@ -4,7 +4,7 @@ A `Finding` names the rule that was broken, the place, what was expected, what w
 to do. Text is computed from it in one place (`Finding.__str__`). `BundleError` carries findings
 out of code that must stop at the first one; a validator collects them.
 
-    raise refuse("TEN-06", "tensors.msgpack", "a range inside its file", "offset 90, length 20, size 100")
+    raise refuse("IDN-02", "net.h5", expected_digest, found_digest, "get the file again")
 """
 
 from __future__ import annotations
@@ -20,6 +20,19 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 CHECKS: dict[str, str] = {}
 """Rule ID to the qualified name of the one function that checks it (`checks` fills it)."""
+
+
+def checks(*rules: str) -> Callable[[_Function], _Function]:
+    """Mark a function as the one that checks `rules`; each rule has one such function."""
+
+    def mark(function: _Function) -> _Function:
+        for rule in rules:
+            name = f"{function.__module__}.{function.__qualname__}"
+            if CHECKS.setdefault(rule, name) != name:
+                raise RuntimeError(f"{rule} is checked by {CHECKS[rule]} and by {name}")
+        return function
+
+    return mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +52,7 @@ class Finding:
 
     def __str__(self) -> str:
         text = f"{self.rule} {self.place}: expected {self.expected}; found {self.found}"
-        return f"{text}. {self.hint}" if self.hint else text
+        return escape(f"{text}. {self.hint}" if self.hint else text)
 
     def to_json(self) -> dict[str, str]:
         """The finding as `schemas/findings.schema.json` has it; an empty hint is left out."""
@@ -63,27 +76,18 @@ def refuse(rule: str, place: str, expected: str, found: object, hint: str = "") 
     return BundleError([Finding(rule, place, expected, clip(found), hint)])
 
 
+@checks("SEC-02")
+def escape(text: str) -> str:
+    """`text` with control characters and lone surrogates escaped: it cannot steer a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def clip(value: object, limit: int = 200) -> str:
-    """`value` as text short enough for a message, whatever an input put there.
-
-    Control characters and lone surrogates are escaped, so that a message cannot steer a terminal.
-    """
-    text = value if isinstance(value, str) else repr(value)
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: limit + 1])
+    """`value` as text short enough for a message, whatever an input put there."""
+    text = escape((value if isinstance(value, str) else repr(value))[: limit + 1])
     return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def checks(*rules: str) -> Callable[[_Function], _Function]:
-    """Mark a function as the one that checks `rules`; each rule has one such function."""
-
-    def mark(function: _Function) -> _Function:
-        for rule in rules:
-            name = f"{function.__module__}.{function.__qualname__}"
-            if CHECKS.setdefault(rule, name) != name:
-                raise RuntimeError(f"{rule} is checked by {CHECKS[rule]} and by {name}")
-        return function
-
-    return mark
 
 
 UNSUPPORTED: frozenset[str] = frozenset({"VER-01", "MAN-06", "COM-03", "EXT-02"})

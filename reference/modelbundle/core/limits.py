@@ -19,7 +19,11 @@ class Limits:
     path_bytes: int = 1024
     name_bytes: int = 4096
     json_depth: int = 64
+    json_values: int = 1 << 20
+    """Members and items of a JSON document, all levels together."""
     msgpack_depth: int = 16
+    msgpack_values: int = 1 << 16
+    """Members and items of a MessagePack document, beyond one for every 8 bytes of it."""
     rank: int = 32
     safe_integer: int = (1 << 53) - 1
     composed_ratio: int = 256
@@ -29,7 +33,10 @@ class Limits:
     config_bytes: int = 64 << 20
     config_depth: int = 500
     config_values: int = 1 << 20
-    config_layers: int = 1 << 15
+    """Keys, values and escapes."""
+    config_calls: int = 1 << 16
+    """Calls of layers, tensors among their arguments and tagged values of the topology."""
+    config_layers: int = 1 << 14
     config_layer_depth: int = 64
     """Layers and models inside one another."""
     hdf5_objects: int = 1 << 22

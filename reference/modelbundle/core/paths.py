@@ -1,14 +1,16 @@
 """Paths of files in a bundle: relative, portable, unambiguous on every file system.
 
-    >>> list(check_path("net/../x", "manifest.json#/files/0/path"))[0].rule
-    'PTH-01'
+>>> list(check_path("net/../x", "manifest.json#/files/0/path"))[0].rule
+'PTH-01'
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 from modelbundle.core.findings import Finding, checks, clip
 from modelbundle.core.limits import LIMITS
@@ -41,7 +43,9 @@ def _check_form(path: str) -> tuple[str, str, str] | None:
         size = 0
     if 0 < size <= LIMITS.path_bytes and not {"", ".", ".."} & set(path.split("/")):
         return None
-    expected = f"a relative path of 1 to {LIMITS.path_bytes} bytes without empty, '.' or '..' segments"
+    expected = (
+        f"a relative path of 1 to {LIMITS.path_bytes} bytes without empty, '.' or '..' segments"
+    )
     return "PTH-01", expected, "write the path relative to the bundle's root"
 
 
@@ -81,12 +85,16 @@ def check_collisions(paths: Iterable[str], place: str) -> Iterator[Finding]:
         other = seen.setdefault(fold(path), path)
         if other is not path:
             yield _collision(path, other, place)
-    for folded, path in seen.items():
-        parts = folded.split("/")
-        for depth in range(1, len(parts)):
-            if other_path := seen.get("/".join(parts[:depth])):
-                yield _collision(path, other_path, place)
-                break
+    # With `/` below all other characters, whatever is under a path follows it directly.
+    for one, two in pairwise(sorted(seen, key=lambda folded: folded.replace("/", "\0"))):
+        if two.startswith(f"{one}/"):
+            yield _collision(seen[two], seen[one], place)
+
+
+def has_below(ascending: Sequence[str], folder: str) -> bool:
+    """Whether one of the paths, which ascend, is below `folder`."""
+    at = bisect_left(ascending, f"{folder}/")
+    return at < len(ascending) and ascending[at].startswith(f"{folder}/")
 
 
 def _collision(path: str, other: str, place: str) -> Finding:

@@ -1,6 +1,6 @@
 """The published JSON Schemas, loaded by name.
 
-    load("manifest")["$id"]
+load("manifest")["$id"]
 """
 
 from __future__ import annotations

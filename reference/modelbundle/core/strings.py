@@ -28,7 +28,9 @@ def decode(data: bytes, shape: Sequence[int], name: str) -> NDArray[np.object_]:
     if len(data) - at - 4 != sum(lengths):
         raise refuse("TEN-13", name, f"{sum(lengths)} bytes of strings", f"{len(data) - at - 4}")
     if struct.unpack_from("<L", data, at)[0] != checksum(lengths):
-        raise refuse("TEN-13", f"{name}@{at}", "the masked crc32c of the lengths", data[at : at + 4].hex())
+        raise refuse(
+            "TEN-13", f"{name}@{at}", "the masked crc32c of the lengths", data[at : at + 4].hex()
+        )
     at += 4
     elements = np.empty(count, dtype=object)
     for number, length in enumerate(lengths):
@@ -60,5 +62,5 @@ def checksum(lengths: Sequence[int]) -> int:
     import google_crc32c
 
     packed = b"".join(struct.pack("<L" if n <= 0xFFFFFFFF else "<Q", n) for n in lengths)
-    crc = google_crc32c.value(packed)
+    crc: int = google_crc32c.value(packed)
     return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF

@@ -14,7 +14,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
+from itertools import islice, pairwise
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from modelbundle.core import canonical_msgpack, digests, dtypes, paths
 from modelbundle.core.findings import Finding, checks, clip, settle
 from modelbundle.core.limits import LIMITS
+from modelbundle.core.tables import uses_all
 
 PLACE = paths.TENSORS
 
@@ -41,7 +43,7 @@ _SYSTEM = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """What one naming system of one component calls the tensors: `names[i]` is of row `tensors[i]`."""
+    """What one naming system of one component calls tensors: row `tensors[i]` is `names[i]`."""
 
     component: str
     system: str
@@ -144,7 +146,8 @@ def encode(index: TensorIndex) -> bytes:
             for space in index.namespaces
         ],
         "attributes": [
-            {"tensor": row, "values": dict(index.attributes[row])} for row in sorted(index.attributes)
+            {"tensor": row, "values": dict(index.attributes[row])}
+            for row in sorted(index.attributes)
         ],
     }
     for name, dtype in COLUMNS.items():
@@ -160,6 +163,7 @@ def decode(data: bytes, *, newer: bool = False) -> TensorIndex:
     value = canonical_msgpack.decode(data, PLACE)
     settle(_check_members(value, newer))
     settle(_check_columns(value))
+    settle(_check_attributes(value["attributes"], value["count"]))
     index = _build(value)
     settle(_check_rows(index))
     return index
@@ -174,28 +178,37 @@ _MEMBERS = {
 @checks("TEN-01")
 def _check_members(value: dict[str, Any], newer: bool) -> Iterator[Finding]:
     for name, kind in _MEMBERS.items():
-        if type(value.get(name)) is not kind:
-            yield Finding("TEN-01", f"{PLACE}#/{name}", f"a member of type {kind.__name__}", clip(value.get(name)))
-    for name in () if newer else sorted(map(str, value.keys() - _MEMBERS.keys())):
-        yield Finding("TEN-01", PLACE, "no other members", clip(name))
-    for name in ("dtypes", "files", "names", "roles"):
-        if isinstance(value.get(name), list) and set(map(type, value[name])) - {str}:
+        found = value.get(name)
+        if type(found) is not kind:
+            expected = f"a member of type {kind.__name__}"
+            yield Finding("TEN-01", f"{PLACE}#/{name}", expected, clip(found))
+        elif name in _TEXTS and not _are_texts(found):
             yield Finding("TEN-01", f"{PLACE}#/{name}", "strings", "something else")
+    for name in () if newer else sorted(value.keys() - _MEMBERS.keys()):
+        yield Finding("TEN-01", PLACE, "no other members", clip(name))
     for name, members in (("namespaces", _NAMESPACE), ("attributes", _ATTRIBUTES)):
         for at, item in enumerate(value[name] if isinstance(value.get(name), list) else ()):
-            if not _has(item, members):
-                yield Finding("TEN-01", f"{PLACE}#/{name}/{at}", f"members {', '.join(members)}", clip(item))
+            if not _has(item, members, newer):
+                expected = f"members {', '.join(members)}"
+                yield Finding("TEN-01", f"{PLACE}#/{name}/{at}", expected, clip(item))
 
 
-_NAMESPACE = {"component": str, "names": list, "system": str, "tensors": bytes}
-_ATTRIBUTES = {"tensor": int, "values": dict}
+_TEXTS = frozenset({"dtypes", "files", "names", "roles"})
+_NAMESPACE: dict[str, type] = {"component": str, "names": list, "system": str, "tensors": bytes}
+_ATTRIBUTES: dict[str, type] = {"tensor": int, "values": dict}
 
 
-def _has(item: Any, members: dict[str, type]) -> bool:
+def _are_texts(values: Any) -> bool:
+    return set(map(type, values)) <= {str}
+
+
+def _has(item: Any, members: Mapping[str, type], newer: bool) -> bool:
     return (
         isinstance(item, dict)
-        and item.keys() == members.keys()
+        and item.keys() >= members.keys()
+        and (newer or len(item) == len(members))
         and all(type(item[name]) is kind for name, kind in members.items())
+        and _are_texts(item.get("names", ()))
     )
 
 
@@ -242,7 +255,6 @@ def _check_rows(index: TensorIndex) -> Iterator[Finding]:
     yield from _check_vocabularies(index)
     yield from _check_lengths(index)
     yield from _check_namespaces(index)
-    yield from _check_attributes(index)
 
 
 @checks("TEN-03")
@@ -252,13 +264,17 @@ def _check_names(index: TensorIndex) -> Iterator[Finding]:
     ascending = map(operator.lt, names, islice(names, 1, None))
     if (at := next((i for i, ok in enumerate(ascending) if not ok), None)) is not None:
         found = f"{clip(names[at + 1], 80)!r} after {clip(names[at], 80)!r}"
-        yield Finding("TEN-03", f"{place}/{at + 1}", "names strictly ascending by their bytes", found)
+        yield Finding(
+            "TEN-03", f"{place}/{at + 1}", "names strictly ascending by their bytes", found
+        )
     yield from _check_texts(names, place, "TEN-03")
 
 
 def _check_texts(names: Sequence[str], place: str, rule: str) -> Iterator[Finding]:
     lengths = {*map(len, names)}
-    if all(0 < n <= LIMITS.name_bytes // 4 for n in lengths) and not _CONTROL.search("".join(names)):
+    if all(0 < n <= LIMITS.name_bytes // 4 for n in lengths) and not _CONTROL.search(
+        "".join(names)
+    ):
         return
     for at, name in enumerate(names):
         too_long = len(name) * 4 > LIMITS.name_bytes and len(name.encode()) > LIMITS.name_bytes
@@ -274,11 +290,10 @@ def _coded(index: TensorIndex) -> tuple[tuple[NDArray[Any], Sequence[str]], ...]
 @checks("TEN-05")
 def _check_tables(index: TensorIndex) -> Iterator[Finding]:
     for (codes, table), name in zip(_coded(index), ("dtypes", "files", "roles"), strict=True):
-        used = np.unique(codes)
-        if used.tolist() != list(range(len(table))):
-            found = f"{len(table)} entries, codes {clip(used.tolist()[:8])}"
+        if not uses_all(codes, len(table)):
+            found = f"{len(table)} entries, codes up to {codes.max(initial=0)}"
             yield Finding("TEN-05", f"{PLACE}#/{name}", "a table whose every entry is used", found)
-        if any(one >= two for one, two in zip(table, islice(table, 1, None), strict=False)):
+        if any(one >= two for one, two in pairwise(table)):
             yield Finding("TEN-05", f"{PLACE}#/{name}", "entries strictly ascending", clip(table))
 
 
@@ -289,28 +304,31 @@ def _check_vocabularies(index: TensorIndex) -> Iterator[Finding]:
             yield Finding("TEN-04", f"{PLACE}#/dtypes", "a dtype of the standard", clip(dtype))
     for role in index.roles:
         if role not in ROLES:
-            yield Finding("TEN-12", f"{PLACE}#/roles", f"one of {', '.join(sorted(ROLES))}", clip(role))
+            yield Finding(
+                "TEN-12", f"{PLACE}#/roles", f"one of {', '.join(sorted(ROLES))}", clip(role)
+            )
 
 
 @checks("TEN-08")
 def _check_lengths(index: TensorIndex) -> Iterator[Finding]:
-    """Length against shape and dtype, without overflow: exact below 2^53, refused above."""
-    if index.rank.size and index.rank.max() > LIMITS.rank:
-        yield Finding("TEN-08", f"{PLACE}#/rank", f"at most {LIMITS.rank}", str(index.rank.max()))
+    """Length against shape and dtype; float64 is exact below 2^53, larger ones go one by one."""
+    if index.rank.max(initial=0) > LIMITS.rank:
+        expected = f"at most {LIMITS.rank} dimensions"
+        yield Finding("TEN-08", f"{PLACE}#/rank", expected, str(index.rank.max()))
         return
     elements = _elements(index)
-    bits = np.array([_bits(name) for name in index.dtypes], dtype=np.float64)
-    wanted = np.ceil(elements * (bits[index.dtype] if bits.size else 0) / 8)
-    varying = np.array([name == dtypes.STRING for name in index.dtypes], dtype=bool)
-    is_string = varying[index.dtype] if varying.size else np.zeros(0, dtype=bool)
+    bits = elements * np.array([_bits(name) for name in index.dtypes], np.float64)[index.dtype]
+    is_string = np.array([name == dtypes.STRING for name in index.dtypes], bool)[index.dtype]
     length = index.length.astype(np.float64)
-    wrong = np.where(is_string, length < elements + 4, length != wanted)
-    wrong |= (wanted > LIMITS.safe_integer) | (index.length > LIMITS.safe_integer)
-    for number in np.flatnonzero(wrong).tolist():
+    of_string = np.where(elements == 0, length != 4, length < elements + 4)
+    doubtful = np.where(is_string, of_string, length != np.ceil(bits / 8))
+    doubtful |= (np.maximum(bits, elements) >= 2.0**53) | (length >= 2.0**53)
+    for number in np.flatnonzero(doubtful).tolist():
         row = index.row(number)
-        expected = "elements + 4 bytes or more" if row.dtype == dtypes.STRING else f"{wanted[number]:.0f} bytes"
-        found = f"{row.length} bytes for {row.dtype} {list(row.shape)}"
-        yield Finding("TEN-08", f"{PLACE}#/length/{number}", expected, clip(found))
+        if not _has_its_length(row):
+            found = f"{row.length} bytes for {row.dtype} {list(row.shape)}"
+            expected = "the length that dtype and shape imply"
+            yield Finding("TEN-08", f"{PLACE}#/length/{number}", expected, clip(found))
 
 
 def _bits(dtype: str) -> int:
@@ -319,46 +337,79 @@ def _bits(dtype: str) -> int:
 
 
 def _elements(index: TensorIndex) -> NDArray[np.float64]:
-    """Product of each row's dimensions, as float64."""
+    """Product of each row's dimensions, as float64; infinite beyond its range."""
     product = np.ones(len(index), dtype=np.float64)
-    for axis in range(int(index.rank.max(initial=0))):
-        has = index.rank > axis
-        product[has] *= index.shape[index.shape_start[:-1][has] + axis]
+    empty = np.zeros(len(index), dtype=bool)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for axis in range(int(index.rank.max(initial=0))):
+            has = index.rank > axis
+            dimension = index.shape[index.shape_start[:-1][has] + axis]
+            product[has] *= dimension
+            empty[has] |= dimension == 0
+    product[empty] = 0
     return product
+
+
+def _has_its_length(row: Row) -> bool:
+    if row.length > LIMITS.safe_integer or not dtypes.is_known(row.dtype):
+        return False
+    wanted = dtypes.byte_length(row.dtype, row.shape)
+    if wanted is not None:
+        return row.length == wanted
+    elements = prod(row.shape)
+    return row.length >= elements + 4 if elements else row.length == 4
 
 
 @checks("TEN-11")
 def _check_namespaces(index: TensorIndex) -> Iterator[Finding]:
     keys = [(space.system, space.component) for space in index.namespaces]
     place = f"{PLACE}#/namespaces"
-    if any(one >= two for one, two in zip(keys, islice(keys, 1, None), strict=False)):
-        yield Finding("TEN-11", place, "namespaces ascending by system and component, each once", "another order")
+    if any(one >= two for one, two in pairwise(keys)):
+        yield Finding(
+            "TEN-11",
+            place,
+            "namespaces ascending by system and component, each once",
+            "another order",
+        )
     for at, space in enumerate(index.namespaces):
         here = f"{place}/{at}"
         if not _SYSTEM.fullmatch(space.system):
-            yield Finding("TEN-11", f"{here}/system", "lower-case words joined by dots", clip(space.system))
+            yield Finding(
+                "TEN-11", f"{here}/system", "lower-case words joined by dots", clip(space.system)
+            )
         rows = space.tensors.astype(np.int64)
         if rows.size == 0 or (np.diff(rows) <= 0).any() or rows.max(initial=0) >= len(index):
-            yield Finding("TEN-11", f"{here}/tensors", "rows of the index, strictly ascending, one at least", "others")
+            yield Finding(
+                "TEN-11",
+                f"{here}/tensors",
+                "rows of the index, strictly ascending, one at least",
+                "others",
+            )
         if len(set(space.names)) != len(space.names):
             yield Finding("TEN-11", f"{here}/names", "each name once", "a name twice")
         yield from _check_texts(space.names, f"{here}/names", "TEN-11")
 
 
 @checks("TEN-15")
-def _check_attributes(index: TensorIndex) -> Iterator[Finding]:
-    rows = list(index.attributes)
-    if any(one >= two for one, two in zip(rows, islice(rows, 1, None), strict=False)):
-        yield Finding("TEN-15", f"{PLACE}#/attributes", "rows strictly ascending", "another order")
-    for row, values in index.attributes.items():
-        texts = {*map(type, values), *map(type, values.values())}
-        if row >= len(index) or texts != {str}:
-            found = f"row {row}: {clip(dict(values))}"
-            yield Finding("TEN-15", f"{PLACE}#/attributes", "an existing row and strings", found)
+def _check_attributes(items: Sequence[dict[str, Any]], count: int) -> Iterator[Finding]:
+    place = f"{PLACE}#/attributes"
+    if any(one["tensor"] >= two["tensor"] for one, two in pairwise(items)):
+        yield Finding("TEN-15", place, "rows strictly ascending", "another order")
+    for at, item in enumerate(items):
+        row, values = item["tensor"], item["values"]
+        if row >= count or set(map(type, values.values())) != {str}:
+            expected = f"a row below {count}, and strings"
+            yield Finding("TEN-15", f"{place}/{at}", expected, clip(item))
+        for key in values:
+            if not 0 < len(key.encode()) <= LIMITS.name_bytes:
+                expected = f"keys of 1 to {LIMITS.name_bytes} bytes"
+                yield Finding("TEN-15", f"{place}/{at}", expected, clip(key))
 
 
-def check_against(index: TensorIndex, files: Mapping[str, int], components: frozenset[str]) -> Iterator[Finding]:
-    """Findings where `index` does not fit its bundle: stored `files` with their sizes, components."""
+def check_against(
+    index: TensorIndex, files: Mapping[str, int], components: frozenset[str]
+) -> Iterator[Finding]:
+    """Findings where `index` does not fit its bundle: sizes of stored files, ids of components."""
     yield from _check_files(index, files)
     if all(path in files for path in index.files):
         yield from _check_ranges(index, files)
@@ -371,7 +422,9 @@ def check_against(index: TensorIndex, files: Mapping[str, int], components: froz
 def _check_files(index: TensorIndex, files: Mapping[str, int]) -> Iterator[Finding]:
     for at, path in enumerate(index.files):
         if path not in files:
-            yield Finding("TEN-07", f"{PLACE}#/files/{at}", "a stored file of the manifest", clip(path))
+            yield Finding(
+                "TEN-07", f"{PLACE}#/files/{at}", "a stored file of the manifest", clip(path)
+            )
 
 
 @checks("TEN-06")
@@ -381,7 +434,9 @@ def _check_ranges(index: TensorIndex, files: Mapping[str, int]) -> Iterator[Find
     for number in np.flatnonzero(outside).tolist():
         row = index.row(number)
         found = f"offset {row.offset}, length {row.length}, size {files[row.file]}"
-        yield Finding("TEN-06", f"{PLACE}#/offset/{number}", f"a range within {clip(row.file)!r}", found)
+        yield Finding(
+            "TEN-06", f"{PLACE}#/offset/{number}", f"a range within {clip(row.file)!r}", found
+        )
 
 
 @checks("TEN-09")
@@ -389,11 +444,14 @@ def _check_overlaps(index: TensorIndex) -> Iterator[Finding]:
     file, offset, length = index.distinct_ranges()
     overlap = (file[1:] == file[:-1]) & (offset[1:] - offset[:-1] < length[:-1])
     for at in np.flatnonzero(overlap).tolist():
-        found = f"{offset[at]}+{length[at]} and {offset[at + 1]}+{length[at + 1]} in {clip(index.files[file[at]])!r}"
+        path = clip(index.files[file[at]])
+        found = f"{offset[at]}+{length[at]}, {offset[at + 1]}+{length[at + 1]} in {path!r}"
         yield Finding("TEN-09", f"{PLACE}#/offset", "ranges that are the same or apart", found)
 
 
 @checks("TEN-16")
 def _check_component(space: Namespace, components: frozenset[str]) -> Iterator[Finding]:
     if space.component not in components:
-        yield Finding("TEN-16", f"{PLACE}#/namespaces", "the id of a component", clip(space.component))
+        yield Finding(
+            "TEN-16", f"{PLACE}#/namespaces", "the id of a component", clip(space.component)
+        )

@@ -42,7 +42,7 @@ class Report:
 
     @property
     def unsupported(self) -> bool:
-        """Whether all that speaks against the bundle is that it asks for more than is known here."""
+        """Whether all that speaks against it is that it asks for more than is known here."""
         return bool(self._errors) and all(finding.rule in UNSUPPORTED for finding in self._errors)
 
     @property

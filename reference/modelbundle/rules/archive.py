@@ -50,7 +50,7 @@ _CENTRAL_FIELDS = (
 
 
 def check(archive: Blob, manifest_size: int, manifest: Manifest) -> Iterator[Finding]:
-    """Findings about the headers of `archive`; the first one only, since the rest follows from it."""
+    """Findings about the headers of `archive`: the first one, since the rest follows from it."""
     layout = layout_of(manifest_size, manifest.stored)
     crc32s = []
     for member in layout.members:
@@ -69,7 +69,11 @@ def check(archive: Blob, manifest_size: int, manifest: Manifest) -> Iterator[Fin
 
 
 def _read(archive: Blob, offset: int, length: int) -> bytes:
-    return archive.read(offset, max(min(length, archive.size - offset), 0)) if offset < archive.size else b""
+    return (
+        archive.read(offset, max(min(length, archive.size - offset), 0))
+        if offset < archive.size
+        else b""
+    )
 
 
 @checks("ARC-02", "ARC-05", "ARC-06", "ARC-08", "ARC-09", "ARC-11")
@@ -79,8 +83,13 @@ def _check_local(header: bytes, member: Member, crc32: int) -> Finding | None:
     if header == wanted:
         return None
     if len(header) < LOCAL_BYTES:
-        return Finding("ARC-07", place, f"the local header of {clip(member.path)}", "the end of the archive",
-                       "the archive is truncated: copy it again")
+        return Finding(
+            "ARC-07",
+            place,
+            f"the local header of {clip(member.path)}",
+            "the end of the archive",
+            "the archive is truncated: copy it again",
+        )
     if finding := _difference(header, wanted, _LOCAL_FIELDS, place, member.path):
         return finding
     name_end = LOCAL_BYTES + len(member.name)
@@ -93,7 +102,9 @@ def _difference(
     for part in fields:
         found = header[part.start : part.stop]
         if found != wanted[part.start : part.stop]:
-            return Finding(part.rule, place, f"{part.what} ({clip(path)})", found.hex() or "nothing")
+            return Finding(
+                part.rule, place, f"{part.what} ({clip(path)})", found.hex() or "nothing"
+            )
     return None
 
 
@@ -103,8 +114,15 @@ def _check_variable(header: bytes, wanted: bytes, name_end: int, place: str, pat
     if header[fixed:name_end] != wanted[fixed:name_end]:
         return Finding("ARC-05", place, f"the name {clip(path)}", clip(header[fixed:name_end]))
     if wanted[name_end : name_end + 2] == b"\1\0" or header[name_end : name_end + 2] == b"\1\0":
-        return Finding("ARC-09", place, "zip64 fields where sizes need them, and true", header[name_end:][:32].hex())
-    return Finding("ARC-06", place, "the padding that aligns the data, all zero", header[name_end:][:70].hex())
+        return Finding(
+            "ARC-09",
+            place,
+            "zip64 fields where sizes need them, and true",
+            header[name_end:][:32].hex(),
+        )
+    return Finding(
+        "ARC-06", place, "the padding that aligns the data, all zero", header[name_end:][:70].hex()
+    )
 
 
 @checks("ARC-03", "ARC-04")
@@ -117,22 +135,42 @@ def _check_tail(
         header = found[at : at + len(wanted)]
         place = f"archive@{offset + at}"
         if header[:4] == b"PK\3\4":
-            return Finding("ARC-05", place, "no member that the manifest does not list", "another member")
+            return Finding(
+                "ARC-05", place, "no member that the manifest does not list", "another member"
+            )
         if header[:4] != b"PK\1\2" or len(header) < _CENTRAL_BYTES:
-            return Finding("ARC-07", place, f"the central header of {clip(member.path)}", header[:4].hex() or "nothing",
-                           "the archive is truncated or has other data before its directory")
+            return Finding(
+                "ARC-07",
+                place,
+                f"the central header of {clip(member.path)}",
+                header[:4].hex() or "nothing",
+                "the archive is truncated or has other data before its directory",
+            )
         if header != wanted:
-            return _difference(header, wanted, _CENTRAL_FIELDS, place, member.path) or _check_variable(
+            return _difference(
+                header, wanted, _CENTRAL_FIELDS, place, member.path
+            ) or _check_variable(
                 header, wanted, _CENTRAL_BYTES + len(member.name), place, member.path
             )
         at += len(wanted)
     if found[at : at + 4] == b"PK\1\2":
-        return Finding("ARC-05", f"archive@{offset + at}", "the end of the directory", "another member")
+        return Finding(
+            "ARC-05", f"archive@{offset + at}", "the end of the directory", "another member"
+        )
     rule = "ARC-09" if b"PK\6\6" in (found[at : at + 4], tail[at : at + 4]) else "ARC-07"
-    return Finding(rule, f"archive@{offset + at}", "the end records that the layout determines",
-                   found[at : at + 32].hex() or "nothing")
+    return Finding(
+        rule,
+        f"archive@{offset + at}",
+        "the end records that the layout determines",
+        found[at : at + 32].hex() or "nothing",
+    )
 
 
 def _check_end(size: int, wanted: int) -> Finding:
-    return Finding("ARC-07", f"archive@{wanted}", "the end of the archive", f"{size - wanted} more bytes",
-                   "remove what follows the end record")
+    return Finding(
+        "ARC-07",
+        f"archive@{wanted}",
+        "the end of the archive",
+        f"{size - wanted} more bytes",
+        "remove what follows the end record",
+    )

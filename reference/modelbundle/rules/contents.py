@@ -6,13 +6,14 @@ format holds for a bundle too, whoever wrote it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 
 import numpy as np
 
-from modelbundle.bundle import Bundle
+from modelbundle.bundle import Bundle, check_bool
 from modelbundle.core import dtypes, strings
-from modelbundle.core.blobs import SliceBlob, walk
+from modelbundle.core.blobs import Blob, SliceBlob, walk
 from modelbundle.core.findings import BundleError, Finding, checks, clip
 from modelbundle.core.manifest import Component
 from modelbundle.core.tensor_index import Row
@@ -53,12 +54,10 @@ def _check_string(bundle: Bundle, row: Row) -> Iterator[Finding]:
         yield from error.findings
 
 
-@checks("TEN-14")
 def _check_bool(bundle: Bundle, row: Row) -> Iterator[Finding]:
     blob = SliceBlob(bundle.storage.blob(row.file), row.offset, row.length)
-    largest = max((max(chunk) for chunk in walk(blob)), default=0)
-    if largest > 1:
-        yield Finding("TEN-14", f"{row.file}@{row.offset}", "elements 0 and 1", f"{largest} in {clip(row.name)}")
+    largest = max((int(np.frombuffer(chunk, np.uint8).max()) for chunk in walk(blob)), default=0)
+    yield from check_bool(row, largest)
 
 
 def _check_source(bundle: Bundle, component: Component) -> Iterator[Finding]:
@@ -74,11 +73,15 @@ def _check_source(bundle: Bundle, component: Component) -> Iterator[Finding]:
     except BundleError as error:
         yield from error.findings
         return
+    found = artifact.components[0].kind
+    if found != component.kind:
+        yield Finding("COM-06", clip(component.id), f"files of a {component.kind}", found)
     yield from _check_tensors(bundle, component, artifact)
 
 
 @checks("COM-06")
 def _check_tensors(bundle: Bundle, component: Component, artifact: Artifact) -> Iterator[Finding]:
+    file = cache(bundle.file)
     rows = {
         (space.system, name): row
         for space in bundle.index.namespaces
@@ -91,23 +94,25 @@ def _check_tensors(bundle: Bundle, component: Component, artifact: Artifact) -> 
         yield Finding("COM-06", place, "a tensor that the source holds", clip(f"{name} ({system})"))
     for tensor in artifact.tensors:
         numbers = {rows.get(pair) for pair in tensor.names.items()}
-        number = numbers.pop()
+        number = numbers.pop() if numbers else None
         if number is None or numbers:
             yield Finding("COM-06", place, f"a row for {clip(tensor.name)}", "none, or several")
-        elif not _is_same(bundle, tensor, bundle.index.row(number)):
+        elif not _is_same(file, bundle, tensor, bundle.index.row(number)):
             row = bundle.index.row(number)
             found = f"{row.dtype} {list(row.shape)} at {row.file}@{row.offset}"
-            expected = f"{tensor.name}: {tensor.dtype} {list(tensor.shape)} at {tensor.path}@{tensor.offset}"
-            yield Finding("COM-06", place, clip(expected), clip(found), "the index does not describe the source")
+            what = f"{tensor.name}: {tensor.dtype} {list(tensor.shape)}"
+            expected = clip(f"{what} at {tensor.path}@{tensor.offset}")
+            hint = "the index does not describe the source"
+            yield Finding("COM-06", place, expected, clip(found), hint)
 
 
-def _is_same(bundle: Bundle, tensor: ArtifactTensor, row: Row) -> bool:
+def _is_same(file: Callable[[str], Blob], bundle: Bundle, tensor: ArtifactTensor, row: Row) -> bool:
     if (tensor.dtype, tensor.shape, tensor.length) != (row.dtype, row.shape, row.length):
         return False
     if not tensor.length or (tensor.path, tensor.offset) == (row.file, row.offset):
         return True
     if tensor.path not in bundle.manifest.by_path:
         return False
-    stated = SliceBlob(bundle.file(tensor.path), tensor.offset, tensor.length)
-    indexed = SliceBlob(bundle.storage.blob(row.file), row.offset, row.length)
+    stated = SliceBlob(file(tensor.path), tensor.offset, tensor.length)
+    indexed = SliceBlob(file(row.file), row.offset, row.length)
     return all(one == two for one, two in zip(walk(stated), walk(indexed), strict=True))

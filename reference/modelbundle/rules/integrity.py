@@ -21,26 +21,31 @@ _EMPTY = hashlib.sha256(b"").digest()
 
 
 def check(
-    bundle: Bundle, index: TensorIndex | None, composed: Compositions | None, progress: Progress | None
+    bundle: Bundle,
+    index: TensorIndex | None,
+    composed: Compositions | None,
+    progress: Progress | None,
 ) -> Iterator[Finding]:
     """Findings about every stored and composed file and every tensor; each byte is read once."""
     ranges = _ranges(index) if index is not None else {}
     found: dict[tuple[str, Range], bytes] = {}
     with scanner(progress) as scans:
+        files = bundle.manifest.composed if composed is not None else ()
+        composed_digests = [(entry, scans.digest_later(bundle.file(entry.path))) for entry in files]
         yield from _check_manifest(bundle, scans)
         for entry in bundle.manifest.stored:
             yield from _check_stored(bundle, entry, ranges.get(entry.path, []), scans, found)
-        if composed is not None:
-            for entry in bundle.manifest.composed:
-                scan = scans.scan(bundle.file(entry.path), crc=False)
-                yield from check_digest(entry, scan.digest)
+        for entry, digest in composed_digests:
+            yield from check_digest(entry, digest.result())
     if index is not None:
         yield from _check_tensors(index, found)
 
 
 def _ranges(index: TensorIndex) -> Mapping[str, list[Range]]:
     ranges: dict[str, list[Range]] = defaultdict(list)
-    for code, offset, length in zip(*(column.tolist() for column in index.distinct_ranges()), strict=True):
+    for code, offset, length in zip(
+        *(column.tolist() for column in index.distinct_ranges()), strict=True
+    ):
         ranges[index.files[code]].append((offset, length))
     return ranges
 

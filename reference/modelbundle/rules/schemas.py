@@ -1,4 +1,4 @@
-"""The published schemas, applied: what they refuse is refused, whatever else was checked (MAN-13, COM-07).
+"""The published schemas, applied: what they refuse is refused (MAN-13, COM-07).
 
 The manifest, topologies and object graphs are checked as they stand; index and compositions over
 their decoded data model, up to a size beyond which the array checks of `core` stand alone.
@@ -15,6 +15,7 @@ from modelbundle.bundle import Bundle
 from modelbundle.core import canonical_json, paths, schemas
 from modelbundle.core.data_model import compositions_model, index_model
 from modelbundle.core.findings import Finding, checks, clip
+from modelbundle.core.limits import LIMITS
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -43,6 +44,10 @@ def _check_documents(bundle: Bundle) -> Iterator[Finding]:
     for entry in bundle.manifest.files:
         name = _BY_FILE_NAME.get(entry.path.rpartition("/")[2])
         if entry.role == "derived" and name is not None:
+            if entry.size > LIMITS.config_bytes:
+                expected = f"at most {LIMITS.config_bytes} bytes"
+                yield Finding("COM-07", clip(entry.path), expected, str(entry.size))
+                continue
             value = canonical_json.decode(bundle.read(entry.path), entry.path)
             yield from _check(value, name, entry.path, "COM-07")
 
@@ -51,7 +56,12 @@ def _check_documents(bundle: Bundle) -> Iterator[Finding]:
 def _check(value: Any, schema: str, place: str, rule: str = "MAN-13") -> Iterator[Finding]:
     for error in _validator(schema).iter_errors(value):
         pointer = "".join(f"/{part}" for part in error.absolute_path)
-        yield Finding(rule, f"{place}#{clip(pointer)}", f"what {schema}.schema.json allows", clip(error.message))
+        yield Finding(
+            rule,
+            f"{place}#{clip(pointer)}",
+            f"what {schema}.schema.json allows",
+            clip(error.message),
+        )
 
 
 @cache

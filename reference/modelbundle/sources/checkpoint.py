@@ -21,14 +21,15 @@ from modelbundle.core.findings import checks, refuse
 from modelbundle.sources.artifact import Artifact, ArtifactFile, ArtifactTensor, Component, Tree
 from modelbundle.sources.checkpoint_tensors import locate, name_tensors
 from modelbundle.sources.checkpoint_variables import Variable, by_graph, by_name
+from modelbundle.sources.leveldb_table import is_table
 from modelbundle.sources.object_graph import Graph, read_trackable, to_json
 from modelbundle.sources.protobuf_wire import Message, WireError
 from modelbundle.sources.sliced_tensors import assemble
 from modelbundle.sources.tensor_bundle import (
     INDEX_SUFFIX,
+    SHARD_MARK,
     Bundle,
     check_crc32c,
-    is_index,
     read_bundle,
     string_scalar,
     verify,
@@ -58,9 +59,14 @@ def recognise(tree: Tree) -> bool:
 
 
 def prefixes(tree: Tree) -> tuple[str, ...]:
-    """The prefixes of all checkpoints in the tree, sorted."""
-    indexes = (path for path, blob in tree.files.items() if is_index(path, blob))
-    return tuple(sorted(path.removesuffix(INDEX_SUFFIX) for path in indexes))
+    """The prefixes of all checkpoints in the tree, sorted: an index, or what has shards beside."""
+    with_shards = {path.rpartition(SHARD_MARK)[0] for path in tree.files}
+    found = {
+        path.removesuffix(INDEX_SUFFIX): is_table(blob)
+        for path, blob in tree.files.items()
+        if path.endswith(INDEX_SUFFIX)
+    }
+    return tuple(sorted(prefix for prefix in found if found[prefix] or prefix in with_shards))
 
 
 def verify_checksums(tree: Tree) -> None:
@@ -100,7 +106,7 @@ def _components(
     components = [Component(tree.root, kind, files, None, {"prefixes": names})]
     for prefix, each in found.items():
         own = each.bundle.paths + ((graphs[prefix].path,) if prefix in graphs else ())
-        components.append(Component(each.bundle.index, kind, own, None, each.properties))
+        components.append(Component(each.bundle.index, kind, own, tree.root, each.properties))
     return components
 
 

@@ -119,10 +119,10 @@ def _attributes(
 def _candidates(
     key: str, variable: Variable, systems: Mapping[str, Mapping[str, str]]
 ) -> list[str]:
-    """Names for people, the best first, the key last."""
+    """Names for people, the best first, the key last; a TensorFlow 1 key is a name already."""
     path = key.removesuffix(VALUE_SUFFIX)
     names = [systems[key].get("keras", path), path, key]
-    if variable.of in systems:
+    if variable.of in systems and variable.full_name != key:
         served = systems[variable.of].get("keras", variable.of.removesuffix(VALUE_SUFFIX))
         names.insert(0, f"optimizer/{variable.slot}/{served}")
     return names

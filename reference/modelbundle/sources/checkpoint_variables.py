@@ -60,9 +60,7 @@ def by_graph(graph: Graph) -> dict[str, Variable]:
     roles = _roles(graph)
     keras = any(map(_is_keras, graph))
     described = {
-        value.key: Variable(
-            value.full_name, roles.get(number, "other"), keras=keras and "/" in value.full_name
-        )
+        value.key: _variable(value.full_name, roles.get(number, "other"), keras)
         for number, node in enumerate(graph)
         for value in node.values
     }
@@ -71,6 +69,10 @@ def by_graph(graph: Graph) -> dict[str, Variable]:
         if described[of].role == "other":
             described[of] = replace(described[of], role="trainable")
     return described
+
+
+def _variable(full_name: str, role: TensorRole, keras: bool) -> Variable:
+    return Variable(full_name, role, keras=keras and ("/" in full_name or role == "optimizer"))
 
 
 def _is_keras(node: Node) -> bool:

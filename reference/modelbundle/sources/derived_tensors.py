@@ -4,24 +4,23 @@ The file is deterministic: a header padded with spaces to a multiple of 64 bytes
 tensors of wider elements first and by name among equals, so that every tensor is aligned to its
 elements. Its size is known at once; data is decoded into a temporary file when it is first read.
 
-    file, component, ranges = derived_file("net.h5", [DerivedTensor("w", "float32", (2,), 8, decode)])
+    tensor = DerivedTensor("w", "float32", (2,), 8, decode)
+    file, component, ranges = derived_file("net.h5", [tensor])
     ranges["w"]      # (64, 8)
 """
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from modelbundle.core.blobs import check_range
 from modelbundle.core.dtypes import element_bits
 from modelbundle.sources.artifact import ArtifactFile, Component
 from modelbundle.sources.safetensors import DTYPES, MEDIA_TYPE
+from modelbundle.sources.spool import Spool
 
 Put = Callable[[int, bytes], None]
 """Takes an offset within the tensor and bytes that belong there."""
@@ -72,7 +71,11 @@ def _header(tensors: Sequence[DerivedTensor]) -> tuple[bytes, dict[str, tuple[in
     entries, ranges, at = {}, {}, 0
     for tensor in tensors:
         dtype, shape = _stored_as(tensor)
-        entries[tensor.name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + tensor.size]}
+        entries[tensor.name] = {
+            "dtype": dtype,
+            "shape": shape,
+            "data_offsets": [at, at + tensor.size],
+        }
         ranges[tensor.name] = at, tensor.size
         at += tensor.size
     text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
@@ -97,7 +100,7 @@ class _DecodedBlob:
     def __init__(self, header: bytes, tensors: Sequence[DerivedTensor], data_bytes: int) -> None:
         self._header = header
         self._tensors = tensors
-        self._file: BinaryIO | None = None
+        self._spool: Spool | None = None
         self._lock = threading.Lock()
         self.size = len(header) + data_bytes
 
@@ -108,32 +111,19 @@ class _DecodedBlob:
         if end <= len(self._header):
             return self._header[offset:end]
         with self._lock:
-            if self._file is None:
-                self._file = self._decode()
-        return os.pread(self._file.fileno(), length, offset)
+            if self._spool is None:
+                self._spool = self._decode()
+        return self._spool.read(offset, length)
 
-    def _decode(self) -> BinaryIO:
-        spool = tempfile.TemporaryFile()  # noqa: SIM115 (closed, and thereby removed, with the blob)
-        try:
-            os.truncate(spool.fileno(), self.size)
-            write_at(spool, 0, self._header)
-            start = len(self._header)
-            for tensor in self._tensors:
-                tensor.decode(_putter(spool, start))
-                start += tensor.size
-        except BaseException:
-            spool.close()
-            raise
+    def _decode(self) -> Spool:
+        spool = Spool([self._header])
+        spool.resize(self.size)
+        start = len(self._header)
+        for tensor in self._tensors:
+            tensor.decode(_putter(spool, start))
+            start += tensor.size
         return spool
 
 
-def _putter(spool: BinaryIO, start: int) -> Put:
-    return lambda offset, data: write_at(spool, start + offset, data)
-
-
-def write_at(file: BinaryIO, offset: int, data: bytes) -> None:
-    """Write all of `data` at `offset`."""
-    view = memoryview(data)
-    while len(view):
-        written = os.pwrite(file.fileno(), view, offset)
-        view, offset = view[written:], offset + written
+def _putter(spool: Spool, start: int) -> Put:
+    return lambda offset, data: spool.write(start + offset, data)

@@ -1,8 +1,8 @@
 """An HDF5 file as tensors: each dataset a byte range of the file, or decoded beside it.
 
-    contents = read_contents(blob, "net.h5")
-    tensors = tensors_of(contents, labels)
-    tensors.rows, tensors.files, tensors.components
+contents = read_contents(blob, "net.h5")
+tensors = tensors_of(contents, labels)
+tensors.rows, tensors.files, tensors.components
 """
 
 from __future__ import annotations
@@ -52,7 +52,11 @@ class Contents:
     def text(self, group: str, name: str) -> str | None:
         """An attribute that is one string; None where it is something else or not there."""
         attribute = self.attribute(group, name)
-        if attribute is None or not attribute.datatype.is_text or len(strings := attribute.strings()) != 1:
+        if (
+            attribute is None
+            or not attribute.datatype.is_text
+            or len(strings := attribute.strings()) != 1
+        ):
             return None
         return strings[0].decode(errors="replace")
 
@@ -73,11 +77,15 @@ def read_contents(blob: Blob, path: str) -> Contents:
 
 def _check_apart(datasets: Collection[Dataset], place: str) -> None:
     """Bytes belong to one dataset: else a small file could declare any amount of data."""
-    ranges = sorted((*found.plain_range, found.address, found.path) for found in datasets if found.plain_range)
+    ranges = sorted(
+        (*found.plain_range, found.address, found.path) for found in datasets if found.plain_range
+    )
     end, owner, name = 0, 0, ""
     for offset, length, address, path in ranges:
         if length and offset < end and address != owner:
-            raise mismatch(f"{place}@{offset}", "bytes of one dataset", f"bytes of {name!r} and of {path!r}")
+            raise mismatch(
+                f"{place}@{offset}", "bytes of one dataset", f"bytes of {name!r} and of {path!r}"
+            )
         if offset + length > end:
             end, owner, name = offset + length, address, path
 
@@ -108,7 +116,8 @@ def tensors_of(contents: Contents, labels: Mapping[str, Label]) -> Tensors:
         file, component, ranges = derived_file(contents.path, derived)
         files, components = (file,), (component,)
     rows = tuple(
-        _row(contents, dataset, labels[path], files, ranges) for path, dataset in contents.datasets.items()
+        _row(contents, dataset, labels[path], files, ranges)
+        for path, dataset in contents.datasets.items()
     )
     return Tensors(rows, files, components)
 
@@ -144,9 +153,19 @@ def _row(
     path, place = contents.path, dataset.plain_range
     if place is None:
         path, place = files[0].path, ranges[name]
-    attributes = {**label.attributes, **({"hdf5.dataspace": "null"} if dataset.space.dims is None else {})}
+    attributes = {
+        **label.attributes,
+        **({"hdf5.dataspace": "null"} if dataset.space.dims is None else {}),
+    }
     return ArtifactTensor(
-        name, _dtype(dataset), dataset.shape, path, *place, role=label.role, names=names, attributes=attributes
+        name,
+        _dtype(dataset),
+        dataset.shape,
+        path,
+        *place,
+        role=label.role,
+        names=names,
+        attributes=attributes,
     )
 
 

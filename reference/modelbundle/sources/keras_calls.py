@@ -20,8 +20,9 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from modelbundle.core.findings import BundleError, checks, clip, refuse
+from modelbundle.core.limits import LIMITS
 from modelbundle.sources.keras_json import malformed
-from modelbundle.sources.keras_values import KEEP, Values
+from modelbundle.sources.keras_values import KEEP, Document, Values, escaped
 
 Node = dict[str, Any]
 
@@ -103,7 +104,7 @@ def resolve(reference: Any, scope: Scope, numbering: Mapping[str, int], place: s
     number = 0 if layer.is_input else max(number - numbering.get(name, 0), min(number, 0))
     if not 0 <= number < layer.calls:
         raise _dangling(place, f"one of {layer.calls} calls of {clip(name)}", reference[1])
-    if tensor < 0 or (layer.is_input and tensor):
+    if not 0 <= tensor <= (0 if layer.is_input else LIMITS.safe_integer):
         raise _dangling(place, f"a tensor that {clip(name)} gives", tensor)
     return {"layer": name, "node": number, "tensor": tensor}
 
@@ -117,15 +118,16 @@ class _Tensors(Values):
     """Encodes the arguments of one call and collects the tensors among them."""
 
     def __init__(
-        self, shared: dict[int, int], scope: Scope, numbering: Mapping[str, int], place: str
+        self, document: Document, scope: Scope, numbering: Mapping[str, int], place: str
     ) -> None:
-        super().__init__(shared)
+        super().__init__(document)
         self.inputs: list[Node] = []
         self._scope = scope
         self._numbering = numbering
         self._place = place
 
     def tensor(self, reference: Any) -> dict[str, int]:
+        self.document.count()
         self.inputs.append(resolve(reference, self._scope, self._numbering, self._place))
         return {"$tensor": len(self.inputs) - 1}
 
@@ -143,7 +145,7 @@ class _Tensors(Values):
         if isinstance(value, list) and value and value[0] == _CONSTANT:
             return self.encode(value[2]) if len(value) > 2 else None
         if isinstance(value, dict):
-            return {key: self.structure(value[key]) for key in sorted(value)}
+            return {escaped(key): self.structure(value[key]) for key in sorted(value)}
         if isinstance(value, list) and not (value and isinstance(value[0], str)):
             return [self.structure(item) for item in value]
         return self.tensor(value)
@@ -159,9 +161,10 @@ class Call:
     place: str
 
 
-def node(where: Call, call: Any, scope: Scope, shared: dict[int, int]) -> Node:
-    """One call of a layer as a node; raises BundleError (KCF-01, KCF-03)."""
-    values = _Tensors(shared, scope, scope.call_offsets, where.place)
+def node(where: Call, call: Any, scope: Scope, document: Document) -> Node:
+    """One call of a layer as a node; raises BundleError (KCF-01 to KCF-03)."""
+    document.count()
+    values = _Tensors(document, scope, scope.call_offsets, where.place)
     if isinstance(call, dict) and "args" in call:
         args, kwargs = call["args"], call.get("kwargs")
         if not isinstance(args, list) or not isinstance(kwargs, dict):
@@ -185,23 +188,26 @@ def _unwrap(call: Any, class_name: str) -> Any:
 
 
 def _arguments(call: Any) -> dict[str, Any]:
-    """The keyword arguments of a call in lists: every reference repeats them."""
+    """The keyword arguments of a call in lists, which every reference repeats."""
     stack = [call]
     while stack:
         item = stack.pop()
         if isinstance(item, list) and item and isinstance(item[0], str):
-            return item[3] if len(item) == 4 and isinstance(item[3], dict) else {}
-        if isinstance(item, dict | list):
+            if len(item) == 4 and isinstance(item[3], dict) and item[3]:
+                return item[3]
+        elif isinstance(item, dict | list):
             stack.extend(item.values() if isinstance(item, dict) else item)
     return {}
 
 
-def ends(value: Any, scope: Scope, unwrap: bool, place: str) -> tuple[list[Node], Any]:
+def ends(
+    value: Any, scope: Scope, unwrap: bool, document: Document, place: str
+) -> tuple[list[Node], Any]:
     """A model's inputs or outputs: the tensors, and their structure in terms of `$tensor`.
 
     `unwrap` takes a list of one tensor for that tensor, as Keras 1 and 2 mean it.
     """
-    values = _Tensors({}, scope, scope.output_offsets, place)
+    values = _Tensors(document, scope, scope.output_offsets, place)
     structure = values.structure(_unwrap(value, "") if unwrap else value)
     return values.inputs, structure
 

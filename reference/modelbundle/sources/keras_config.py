@@ -14,8 +14,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from modelbundle.core.blobs import BytesBlob
-from modelbundle.core.findings import refuse
+from modelbundle.core.blobs import Blob, BytesBlob
+from modelbundle.core.findings import BundleError, refuse
 from modelbundle.core.limits import LIMITS
 from modelbundle.sources import topology
 from modelbundle.sources.artifact import (
@@ -34,7 +34,6 @@ MEDIA_TYPE = "application/json"
 
 _HEAD_BYTES = 1 << 16
 _SERIALISED = re.compile(rb'"class_name"\s*:\s*"')
-_BARE = re.compile(rb'\A\s*\{\s*"name"\s*:\s*"[^"]*"\s*,\s*"(trainable|layers)"\s*:')
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +93,18 @@ def config_component(
     """
     at = path or f"{root}.derived/config.json"
     loaded = load(config, at, of_model=derived_from is not None)
-    record = _topology(loaded, at)
+    record, canonical = _topology(loaded, at)
     graph = f"{root}.derived/topology.json"
-    made = {graph: topology.dump(record)} if path else {at: config, graph: topology.dump(record)}
+    made = {graph: canonical} if path else {at: config, graph: canonical}
     files = (ArtifactFile(n, BytesBlob(data), MEDIA_TYPE, "derived") for n, data in made.items())
     component = Component(at, KIND, (at, graph), derived_from, _properties(loaded, record, at))
     return tuple(files), component, survey(loaded.value, at).requirements
 
 
-def _topology(loaded: KerasConfig, place: str) -> topology.Record:
+def _topology(loaded: KerasConfig, place: str) -> tuple[topology.Record, bytes]:
     try:
-        return topology.build(loaded.value, loaded.form, loaded.dialect, place)
+        record = topology.build(loaded.value, loaded.form, loaded.dialect, place)
+        return record, topology.dump(record, place)
     except RecursionError:
         raise refuse("KCF-02", place, "nesting that the stack has room for", "none left") from None
 
@@ -135,12 +135,22 @@ def _needs_build(form: Form, record: topology.Record) -> bool:
 
 
 def recognise(tree: Tree) -> bool:
-    """Whether `tree` is one file of JSON that begins as a Keras config does."""
+    """Whether `tree` is one file of JSON that is a Keras config, or begins as a serialised one."""
     blob = tree.single
     if blob is None or blob.size > LIMITS.config_bytes:
         return False
-    head = blob.read(0, min(_HEAD_BYTES, blob.size)).lstrip()
-    return head[:1] in (b"{", b"[") and bool(_SERIALISED.search(head) or _BARE.match(head))
+    head = blob.read(0, min(_HEAD_BYTES, blob.size))
+    if head.lstrip()[:1] not in (b"{", b"["):
+        return False
+    return bool(_SERIALISED.search(head)) or (b'"name"' in head and _is_bare(blob, tree.root))
+
+
+def _is_bare(blob: Blob, place: str) -> bool:
+    try:
+        load(blob.read(0, blob.size), place)
+    except BundleError:
+        return False
+    return True
 
 
 def read(tree: Tree) -> Artifact:

@@ -14,11 +14,17 @@ from typing import Any
 from modelbundle.core.blobs import Blob, BytesBlob
 from modelbundle.core.findings import BundleError, checks, refuse
 from modelbundle.sources import keras_json, keras_shards
-from modelbundle.sources.artifact import Artifact, ArtifactFile, Component, Requirements, Tree
+from modelbundle.sources.artifact import Artifact, ArtifactFile, Component, Tree
 from modelbundle.sources.hdf5.superblock import find_signature
 from modelbundle.sources.hdf5_contents import MEDIA_TYPE, Contents, read_contents, tensors_of
 from modelbundle.sources.keras_config import config_component
-from modelbundle.sources.keras_weights import LEGACY_MODEL, MODEL_WEIGHTS, joined_strings, labels_of, layout_of
+from modelbundle.sources.keras_weights import (
+    LEGACY_MODEL,
+    MODEL_WEIGHTS,
+    joined_strings,
+    labels_of,
+    layout_of,
+)
 
 JSON = "application/json"
 
@@ -42,13 +48,21 @@ def read(tree: Tree) -> Artifact:
     return read_file(tree.files[tree.root], tree.root)
 
 
-def read_file(blob: Blob, root: str, derived_from: str | None = None) -> Artifact:
-    """The artifact of the one HDF5 file at bundle path `root`."""
+def read_file(
+    blob: Blob, root: str, derived_from: str | None = None, config: bytes | None = None
+) -> Artifact:
+    """The artifact of the one HDF5 file at bundle path `root`.
+
+    `config` is that of the model whose weights these are, where it is stored elsewhere.
+    """
     contents = read_contents(blob, root)
     layout = layout_of([contents])
-    tensors = tensors_of(contents, labels_of([contents], layout))
+    model = Artifact((), (), ())
+    if layout == LEGACY_MODEL:
+        config = _json_attribute(contents, "model_config") or b""
+        model = _read_model(contents, config)
+    tensors = tensors_of(contents, labels_of([contents], layout, config))
     component = Component(root, "hdf5", (root,), derived_from, _properties(contents, layout))
-    model = _read_model(contents) if layout == LEGACY_MODEL else Artifact((), (), ())
     return Artifact(
         (ArtifactFile(root, blob, MEDIA_TYPE), *tensors.files, *model.files),
         tensors.rows,
@@ -67,11 +81,11 @@ def _properties(contents: Contents, layout: str) -> dict[str, Any]:
     return found
 
 
-def _read_model(contents: Contents) -> Artifact:
-    """Config and training config of a legacy whole model, each as a derived file and a component."""
+def _read_model(contents: Contents, config: bytes) -> Artifact:
+    """Config and training config of a legacy model, each a derived file and a component."""
     root = contents.path
-    config, training = _json_attribute(contents, "model_config"), _json_attribute(contents, "training_config")
-    files, component, requirements = config_component(root, config or b"", derived_from=root)
+    training = _json_attribute(contents, "training_config")
+    files, component, requirements = config_component(root, config, derived_from=root)
     components = [component]
     if training is not None:
         path = f"{root}.derived/training.json"
@@ -88,6 +102,11 @@ def _json_attribute(contents: Contents, name: str) -> bytes | None:
         if data is not None:
             keras_json.parse(data, name)
     except BundleError as error:
-        raise refuse("KHF-02", f"{contents.path}#/{name}", "an attribute that holds JSON text",
-                     error.findings[0].found, "save the model again") from None  # fmt: skip
+        raise refuse(
+            "KHF-02",
+            f"{contents.path}#/{name}",
+            "an attribute that holds JSON text",
+            error.findings[0].found,
+            "save the model again",
+        ) from None
     return data

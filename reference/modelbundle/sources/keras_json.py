@@ -20,7 +20,7 @@ from typing import Any
 from modelbundle.core.findings import BundleError, checks, refuse
 from modelbundle.core.limits import LIMITS
 
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_STRING = re.compile(rb'"[^"]*+"')
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _HINT = "A Keras config is what to_json() or get_config() returns, as UTF-8 JSON"
@@ -60,19 +60,30 @@ def within(limit: int, found: int, what: str, place: str) -> None:
 def check_limits(data: bytes, place: str) -> None:
     """Refuse (KCF-02) a config that is too large, too deep or of too many values."""
     within(LIMITS.config_bytes, len(data), "bytes", place)
-    bare = _STRING.sub(b"", data)
-    values = sum(map(bare.count, (b",", b":", b"[", b"{")))
-    within(LIMITS.config_values, values, "keys and values", place)
-    within(LIMITS.config_depth, _depth(bare), "levels of nesting", place)
+    escapes = data.count(b"\\") - data.count(b"\\u") + data.count(b"\\u00")
+    within(LIMITS.config_values, escapes, "escapes", place)
+    found = measure(data)
+    within(LIMITS.config_values, found.values + found.keys, "keys and values", place)
+    within(LIMITS.config_depth, found.depth, "levels of nesting", place)
 
 
-def _depth(bare: bytes) -> int:
-    """The deepest nesting of arrays and objects in JSON without its strings."""
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """How many values and keys a JSON text has, and how deep they are nested."""
+
+    values: int
+    keys: int
+    depth: int
+
+
+def measure(data: bytes) -> Measure:
+    """Measure a JSON text without parsing it; what is no JSON measures as something."""
+    bare = _STRING.sub(b"", data.replace(b"\\\\", b"").replace(b'\\"', b""))
     deepest = depth = 0
     for bracket in bare.translate(None, _NOT_BRACKETS):
         depth += 1 if bracket in b"[{" else -1
         deepest = max(deepest, depth)
-    return deepest
+    return Measure(sum(map(bare.count, (b",", b"[", b"{"))), bare.count(b":"), deepest)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

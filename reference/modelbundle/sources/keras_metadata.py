@@ -40,7 +40,7 @@ def model_members(blob: Blob | None, graph: Graph, path: str) -> dict[str, str]:
     try:
         found = _in_file(blob) if blob is not None else _in_graph(graph)
         for text in found:
-            members = dict(_members(text))
+            members = _members(text)
             if members.get(MODEL_CONFIG, "null") != "null":
                 return members
     except (ValueError, RecursionError) as error:
@@ -70,17 +70,21 @@ def _in_graph(graph: Graph) -> Iterator[str]:
             yield node.facts["metadata"]
 
 
-def _members(text: str) -> Iterator[tuple[str, str]]:
-    """Keys of a JSON object and the texts of their values; raises `ValueError`."""
+def _members(text: str) -> dict[str, str]:
+    """The members of a JSON object, each value as its text; raises `ValueError`."""
+    members: dict[str, str] = {}
     at = _step(text, 0, "{")
     while not text.startswith("}", at):
         key, at = _JSON.raw_decode(text, at)
         start = _step(text, at, ":")
         _, end = _JSON.raw_decode(text, start)
-        yield str(key), text[start:end]
+        if not isinstance(key, str) or key in members:
+            raise ValueError(f"the key {key!r}, no string or there twice")
+        members[key] = text[start:end]
         at = _blank(text, end)
         if not text.startswith("}", at):
             at = _step(text, at, ",")
+    return members
 
 
 def _blank(text: str, at: int) -> int:

@@ -150,7 +150,7 @@ def root_form(value: Any) -> Form | None:
         return None
     if isinstance(layers := value.get("layers"), list) and all(map(is_object, layers)):
         return model_form("Sequential", value)
-    return "layer" if isinstance(value.get("trainable"), bool) else None
+    return "layer" if "dtype" in value or isinstance(value.get("trainable"), bool) else None
 
 
 def _classed_form(value: Mapping[str, Any]) -> Form | None:

@@ -131,9 +131,9 @@ def _custom_functions(place: _Place) -> Iterator[Function]:
     """The functions of a dictionary that Keras does not resolve."""
     value = place.value
     if value.get("class_name") == "function" and isinstance(value.get("config"), str):
-        module, registered = _text(value.get("module")), _text(value.get("registered_name"))
-        if not is_function(value["config"], module or "__main__"):
-            yield value["config"].rsplit(">", 1)[-1], registered, module
+        name, module = value["config"], _text(value.get("module"))
+        if not is_function(name, module or "__main__"):
+            yield name.rsplit(">", 1)[-1], name, module
     for name in _function_names(value, place.slot):
         if not is_function(name, None) and not kinds(name):
             yield name.rsplit(">", 1)[-1], name, None

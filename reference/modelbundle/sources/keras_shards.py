@@ -6,13 +6,13 @@
 The index says for each group of variables in which shards it lies; group and shards are read
 together, so that numbers and names are those of the whole model.
 
-    artifact = read(Tree("net.weights.json", {"net.weights.json": index, "net_00000.weights.h5": shard}))
+    files = {"net.weights.json": index, "net_00000.weights.h5": shard}
+    artifact = read(Tree("net.weights.json", files))
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import Any
 
 from modelbundle.core.findings import BundleError, checks, clip, refuse
@@ -40,13 +40,13 @@ def companions(tree: Tree) -> tuple[str, ...]:
     return tuple(sorted({name for names in _weight_map(tree).values() for name in names}))
 
 
-def read(tree: Tree, derived_from: str | None = None) -> Artifact:
-    """The shards as one artifact; raises BundleError (KHF-03, HDF)."""
+def read(tree: Tree, derived_from: str | None = None, config: bytes | None = None) -> Artifact:
+    """The shards as one artifact, `config` that of the model; raises BundleError (KHF-03, HDF)."""
     weight_map = _weight_map(tree)
     paths = _shard_paths(tree, weight_map)
     shards = [read_contents(tree.files[path], path) for path in paths]
     _check_map(tree, weight_map, shards)
-    labels = labels_of(shards, STRUCTURAL)
+    labels = labels_of(shards, STRUCTURAL, config)
     each = [tensors_of(shard, labels) for shard in shards]
     component = Component(tree.root, "hdf5", (tree.root, *paths), derived_from, {"layout": SHARDED})
     return Artifact(
@@ -75,37 +75,59 @@ def _weight_map(tree: Tree) -> dict[str, list[str]]:
 
 def _names(tree: Tree, group: str, value: object) -> list[str]:
     names = value if isinstance(value, list) else [value]
-    for name in names:
-        if not isinstance(name, str) or name in ("", ".", "..") or PurePosixPath(name).name != name or "\\" in name:
-            raise _malformed(tree, "/weight_map", "names of files beside the index", f"{clip(group)}: {clip(name)}")
-    return names
+    found = [name for name in names if isinstance(name, str) and _is_beside(name)]
+    if len(found) != len(names):
+        expected = "names of files beside the index"
+        raise _malformed(tree, "/weight_map", expected, f"{clip(group)}: {clip(value)}")
+    return found
+
+
+def _is_beside(name: str) -> bool:
+    """Whether a name cannot lead elsewhere."""
+    return name not in ("", ".", "..") and not set(name) & set("/\\\0:")
 
 
 def _shard_paths(tree: Tree, weight_map: Mapping[str, Sequence[str]]) -> list[str]:
     """Paths of all shards in the tree, which stand beside the index."""
     folder = tree.root.rpartition("/")[0]
-    paths = {f"{folder}/{name}" if folder else name for names in weight_map.values() for name in names}
+    paths = {
+        f"{folder}/{name}" if folder else name for names in weight_map.values() for name in names
+    }
     missing = sorted(paths - tree.files.keys())
     if missing:
-        raise _malformed(tree, "/weight_map", "every shard beside the index", f"no {clip(missing[0])}")
+        raise _malformed(
+            tree, "/weight_map", "every shard beside the index", f"no {clip(missing[0])}"
+        )
     return sorted(paths)
 
 
-def _check_map(tree: Tree, weight_map: Mapping[str, Sequence[str]], shards: Sequence[Contents]) -> None:
+def _check_map(
+    tree: Tree, weight_map: Mapping[str, Sequence[str]], shards: Sequence[Contents]
+) -> None:
     """Each group is in the shards that the index names, and no dataset is in two of them."""
     by_name = {shard.path.rpartition("/")[2]: shard for shard in shards}
     for group, names in weight_map.items():
         for name in names:
             if group not in by_name[name].groups:
-                raise _malformed(tree, "/weight_map", f"group {clip(group)!r} in {clip(name)}", "no such group")
+                raise _malformed(
+                    tree, "/weight_map", f"group {clip(group)!r} in {clip(name)}", "no such group"
+                )
     seen: dict[str, str] = {}
     for shard in shards:
         for path in shard.datasets:
             other = seen.setdefault(path, shard.path)
             if other is not shard.path:
-                raise _malformed(tree, "", f"{clip(path)!r} in one shard", f"it in {other} and {shard.path}")
+                raise _malformed(
+                    tree, "", f"{clip(path)!r} in one shard", f"it in {other} and {shard.path}"
+                )
 
 
 @checks("KHF-03")
 def _malformed(tree: Tree, pointer: str, expected: str, found: str) -> BundleError:
-    return refuse("KHF-03", f"{tree.root}#{pointer}", expected, found, "put the shards beside the index, unchanged")
+    return refuse(
+        "KHF-03",
+        f"{tree.root}#{pointer}",
+        expected,
+        found,
+        "put the shards beside the index, unchanged",
+    )

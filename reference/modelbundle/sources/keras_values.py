@@ -24,25 +24,46 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from operator import is_
 from typing import Any, Final
 
 from modelbundle.core.limits import LIMITS
+from modelbundle.sources.keras_json import within
 
 KEEP: Final = object()
 """What `Values.special` returns for a value that needs no special form."""
 
 
-class Values:
-    """Encodes values; a subclass gives some of them a form of their own.
+@dataclass(slots=True)
+class Document:
+    """What the values of one topology share: the numbers of shared objects, and a count.
 
-    `shared` renumbers `shared_object_id` in order of appearance: Keras 3 writes memory addresses.
+    `shared_object_id` is a memory address in Keras 3; here it is the order of appearance.
     """
 
-    def __init__(self, shared: dict[int, int] | None = None) -> None:
-        self.shared: dict[int, int] = {} if shared is None else shared
+    place: str
+    numbers: dict[int, int] = field(default_factory=dict)
+    calls: int = 0
+
+    def number(self, shared_object_id: int) -> int:
+        """The number of a shared object."""
+        return self.numbers.setdefault(shared_object_id, len(self.numbers))
+
+    def count(self) -> None:
+        """Count a call, a tensor or a tagged value; refuse (KCF-02) too many."""
+        self.calls += 1
+        within(LIMITS.config_calls, self.calls, "calls, tensors and tagged values", self.place)
+
+
+class Values:
+    """Encodes values; a subclass gives some of them a form of their own."""
+
+    def __init__(self, document: Document | None = None) -> None:
+        self.document = Document("topology") if document is None else document
 
     def encode(self, value: Any, slot: str = "") -> Any:
-        """`value` with tags; `slot` is the nearest key above it."""
+        """`value` with tags, itself where none are needed; `slot` is the nearest key above it."""
         if not isinstance(value, dict | list):
             return self._scalar(value, slot)
         if (special := self.special(value, slot)) is not KEEP:
@@ -51,40 +72,55 @@ class Values:
             items = []
             for item in value:
                 items.append(self.encode(item, slot))  # a frame less per level
-            return items
-        tag = value.get("class_name")
-        if isinstance(tag, str) and (rule := _TAGS.get(tag)):
-            ((key, payload),) = rule(value).items()
+            return value if all(map(is_, items, value)) else items
+        if (tagged := _tagged(value)) is not None:
+            self.document.count()
+            ((key, payload),) = tagged.items()
             return {key: self.encode(payload)}
         result = {}
         for key, item in value.items():
-            result["$" + key if key.startswith("$") else key] = self.encode(item, key)
-        return result
+            result[escaped(key)] = self.encode(item, key)
+        same = all(map(is_, result, value)) and all(map(is_, result.values(), value.values()))
+        return value if same else result
 
     def special(self, value: dict[str, Any] | list[Any], slot: str) -> Any:
         """The form of `value` where it has one of its own, else KEEP."""
         return KEEP
 
     def _scalar(self, value: Any, slot: str) -> Any:
-        if isinstance(value, bool):
+        if isinstance(value, float):
+            tagged = _float(value)
+        elif not isinstance(value, int) or isinstance(value, bool):
             return value
-        if isinstance(value, int):
-            return self.number(value) if slot == "shared_object_id" else _integer(value)
-        return _float(value) if isinstance(value, float) else value
-
-    def number(self, shared_object_id: int) -> int:
-        """The number of a shared object, in order of appearance."""
-        return self.shared.setdefault(shared_object_id, len(self.shared))
-
-
-def _integer(value: int) -> Any:
-    return value if abs(value) <= LIMITS.safe_integer else {"$int": str(value)}
+        elif slot == "shared_object_id":
+            return self.document.number(value)
+        else:
+            tagged = None if abs(value) <= LIMITS.safe_integer else {"$int": str(value)}
+        if tagged is None:
+            return value
+        self.document.count()
+        return tagged
 
 
-def _float(value: float) -> Any:
-    if math.isfinite(value):
-        return value if value or math.copysign(1, value) > 0 else {"$float": "-0"}
-    return {"$float": "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"}
+def escaped(key: str) -> str:
+    """A key of the config as a key of the topology, where `$` begins a tag."""
+    return "$" + key if key.startswith("$") else key
+
+
+def _float(value: float) -> dict[str, str] | None:
+    """The tag of a number that JSON lacks, or that its canonical form would change."""
+    if math.isnan(value):
+        return {"$float": "NaN"}
+    if math.isinf(value):
+        return {"$float": "Infinity" if value > 0 else "-Infinity"}
+    return {"$float": "-0"} if value == 0 and math.copysign(1, value) < 0 else None
+
+
+def _tagged(value: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A tag and its payload, where the config marks `value` as something that JSON lacks."""
+    class_name = value.get("class_name")
+    rule = _TAGS.get(class_name) if isinstance(class_name, str) else None
+    return rule(value) if rule else None
 
 
 def _typespec(value: Mapping[str, Any]) -> dict[str, Any]:

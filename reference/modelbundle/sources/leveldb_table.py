@@ -63,7 +63,10 @@ def entries(blob: Blob) -> Iterator[tuple[bytes, bytes]]:
     if not is_table(blob):
         raise TableError(max(blob.size - 8, 0), "the magic number of a table", "other bytes")
     previous, budget = None, _KEY_RATIO * blob.size
-    for _, value in _block(blob, _index_handle(blob)):
+    meta, index = _handles(blob)
+    if any(_block(blob, meta)):
+        raise TableError(meta.offset, "an empty metaindex", "entries")
+    for _, value in _block(blob, index):
         handle = _handle(value, 0, blob.size)[0]
         for key, entry in _block(blob, handle):
             budget -= len(key)
@@ -75,14 +78,15 @@ def entries(blob: Blob) -> Iterator[tuple[bytes, bytes]]:
             yield key, entry
 
 
-def _index_handle(blob: Blob) -> _Handle:
+def _handles(blob: Blob) -> tuple[_Handle, _Handle]:
+    """The handles of the metaindex block and the index block."""
     start = blob.size - _FOOTER_BYTES
     footer = blob.read(start, _FOOTER_BYTES)
-    _, at = _handle(footer, 0, blob.size, start)
-    handle, at = _handle(footer, at, blob.size, start)
+    meta, at = _handle(footer, 0, blob.size, start)
+    index, at = _handle(footer, at, blob.size, start)
     if any(footer[at:-8]):
         raise TableError(start + at, "zeros up to the magic number", "other bytes")
-    return handle
+    return meta, index
 
 
 def _handle(data: bytes, at: int, size: int, place: int = 0) -> tuple[_Handle, int]:

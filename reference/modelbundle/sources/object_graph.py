@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from modelbundle.core import canonical_json
@@ -22,8 +23,11 @@ from modelbundle.sources.protobuf_wire import BOOL, SIZE, TEXT, UINT, Message, W
 from modelbundle.sources.tensor_bundle import DTYPES, HANDLES, SHAPE
 
 VERSION = "1.0-draft"
-GRAPH_BYTES = 64 << 20
+GRAPH_BYTES = 32 << 20
 """The largest serialised object graph that is read (bytes)."""
+NODES = 1 << 20
+"""The most nodes of a graph: an empty one takes two bytes of a file, and a hundred here."""
+_NOTHING: Mapping[str, Any] = {}
 
 _CHILDREN = ("children", {1: ("node", UINT), 2: ("name", TEXT)}, True)
 _SLOTS = ("slots", {1: ("variable", UINT), 2: ("slot", TEXT), 3: ("value", UINT)}, True)
@@ -74,11 +78,11 @@ class Slot:
 class Node:
     """One object. `kind` and `facts` are known from a SavedModel only."""
 
-    children: Mapping[str, int] = field(default_factory=dict)
+    children: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
     values: tuple[Value, ...] = ()
     slots: tuple[Slot, ...] = ()
     kind: str = ""
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
 
 
 Graph = tuple[Node, ...]
@@ -97,7 +101,10 @@ def read_saved(source: Message) -> Graph:
 def _graph(source: Message, read_node: Callable[[Message], Node]) -> Graph:
     if len(source) > GRAPH_BYTES:
         raise WireError(source.start, f"an object graph of {len(source)} bytes")
-    nodes = tuple(read_node(message(value)) for number, value in source if number == 1)
+    listed = (message(value) for number, value in source if number == 1)
+    nodes = tuple(read_node(node) for node in islice(listed, NODES + 1))
+    if len(nodes) > NODES:
+        raise WireError(source.start, f"over {NODES} nodes")
     for node in nodes:
         for target in _references(node):
             if target >= len(nodes):
@@ -123,7 +130,7 @@ def _trackable_node(source: Message) -> Node:
 def _saved_node(source: Message) -> Node:
     row = source.decode(_SAVED)
     kind = next((kind for kind in _KIND_NAMES if kind in row), "")
-    facts = row.get(kind, {})
+    facts = row.get(kind, _NOTHING)
     if kind == "variable":
         facts = _variable_facts(facts)
     if "registered_name" in row:
@@ -155,9 +162,11 @@ def shape_of(row: Mapping[str, Any]) -> list[int | None]:
     return [size if size >= 0 else None for size in sizes]
 
 
-def _children(row: Mapping[str, Any], source: Message) -> dict[str, int]:
-    children = {child.get("name", ""): child.get("node", 0) for child in row.get("children", ())}
-    if len(children) != len(row.get("children", ())):
+def _children(row: Mapping[str, Any], source: Message) -> Mapping[str, int]:
+    if "children" not in row:
+        return _NOTHING
+    children = {child.get("name", ""): child.get("node", 0) for child in row["children"]}
+    if len(children) != len(row["children"]):
         raise WireError(source.start, "two children of one name")
     return children
 

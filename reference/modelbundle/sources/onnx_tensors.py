@@ -1,38 +1,28 @@
 """The TensorProto of ONNX: its dtype, shape and bytes as a range, or how to decode them.
 
 Raw data, external data and packed floats are byte ranges as they stand. Integers in typed fields
-are varints, and strings are fields of their own: these become a `DerivedTensor`.
+are varints, and strings are fields of their own: these are decoded.
 Layout: onnx/onnx.proto, message TensorProto
 
     tensor = read_tensor(message, files, "net.onnx")
-    tensor.data         # Range("net.onnx", 1024, 64), or a decoder
+    tensor.data         # Range("net.onnx", 1024, 64), or Decoded
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import PurePosixPath
 from typing import Any
 
-import numpy as np
-
-from modelbundle.core import strings
-from modelbundle.core.blobs import CHUNK_BYTES, Blob
-from modelbundle.core.dtypes import STRING, byte_length, to_numpy
-from modelbundle.core.findings import checks, refuse
+from modelbundle.core.blobs import Blob
+from modelbundle.core.dtypes import byte_length
+from modelbundle.core.findings import BundleError, checks, refuse
 from modelbundle.core.limits import LIMITS
 from modelbundle.core.paths import check_path
-from modelbundle.sources.derived_tensors import Put
-from modelbundle.sources.protobuf_wire import (
-    MESSAGE,
-    SIZE,
-    TEXT,
-    UINT,
-    Message,
-    WireError,
-)
+from modelbundle.sources.onnx_values import Decoded, decoded_integers, decoded_strings, joined
+from modelbundle.sources.protobuf_wire import MESSAGE, SIZE, TEXT, UINT, Message, WireError
 
 DTYPES = {
     1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64",
@@ -69,9 +59,6 @@ _FIXED = frozenset({"float_data", "double_data"})
 """Typed fields whose packed form is the little-endian bytes themselves."""
 _EXTERNAL = 1
 """TensorProto.DataLocation.EXTERNAL."""
-_MAX_VARINT_BYTES = 10
-_WINDOW_BYTES = 1 << 18
-"""How many bytes of varints are decoded at a time (bytes)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +68,6 @@ class Range:
     path: str
     offset: int
     length: int
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """Bytes that have to be decoded: how many, and by what."""
-
-    length: int
-    decode: Callable[[Put], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,50 +99,57 @@ def _data(
     row: Mapping[str, Any], dtype: str, source: Message, files: Mapping[str, Blob], path: str
 ) -> Range | Decoded:
     if row.get("location") == _EXTERNAL:
-        return external_range(row, files, path, source.start)
+        return _external_range(row, files, path, source.start)
     if "raw_data" in row:
         return Range(path, row["raw_data"].start, len(row["raw_data"]))
     name = _FIELD_OF.get(dtype, "int32_data")
     fields: list[Message] = row.get(name, [])
     if name == "string_data":
-        return _decoded_strings(fields)
+        if len(fields) != prod(row.get("dims", ())):
+            raise WireError(source.start, f"{len(fields)} strings")
+        return decoded_strings(fields)
+    if not fields:
+        return Range(path, source.start, 0)
     if name not in _FIXED:
-        return _decoded_integers(fields, dtype)
-    if len(fields) == 1:
-        return Range(path, fields[0].start, len(fields[0]))
-    return Decoded(sum(map(len, fields)), lambda put: _copy(fields, put))
+        return decoded_integers(fields, dtype)
+    return Range(path, fields[0].start, len(fields[0])) if len(fields) == 1 else joined(fields)
 
 
-def location(source: Message) -> str | None:
+def external_data(source: Message) -> str | None:
     """The name of the file beside the model that holds a TensorProto's data, if one does."""
     row = source.decode({number: _FIELDS[number] for number in (13, 14)})
     return _entries(row).get("location", "") if row.get("location") == _EXTERNAL else None
 
 
 def _entries(row: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        entry.get("key", ""): entry.get("value", "") for entry in row.get("external_data", ())
-    }
+    entries = row.get("external_data", ())
+    return {entry.get("key", ""): entry.get("value", "") for entry in entries}
 
 
-@checks("ONX-02")
+def _external_range(
+    row: Mapping[str, Any], files: Mapping[str, Blob], path: str, start: int
+) -> Range:
+    entries = _entries(row)
+    place = f"{path}@{start}"
+    there = external_path(entries.get("location", ""), path, place)
+    if there not in files:
+        raise _external_error(place, "external data beside the model", f"no file {there}")
+    offset = _number(entries.get("offset", "0"), start)
+    rest = str(max(files[there].size - offset, 0))
+    return Range(there, offset, _number(entries.get("length", rest), start))
+
+
 def external_path(name: str, path: str, place: str) -> str:
-    """The path in the tree of external data `name` of the model at `path`, inside its folder."""
+    """The path of external data `name` of the model at `path`; raises BundleError (ONX-02)."""
     relative = str(PurePosixPath(name))
     if next(check_path(relative, place), None):
-        raise refuse("ONX-02", place, "external data below the model's folder", name)
+        raise _external_error(place, "external data below the model's folder", repr(name))
     return str(PurePosixPath(path).parent / relative)
 
 
-def external_range(
-    row: Mapping[str, Any], files: Mapping[str, Blob], path: str, start: int
-) -> Range:
-    """The range of external data; it is held to the file's size with all others."""
-    entries = _entries(row)
-    place = external_path(entries.get("location", ""), path, f"{path}@{start}")
-    size = files[place].size if place in files else 0
-    offset = _number(entries.get("offset", "0"), start)
-    return Range(place, offset, _number(entries.get("length", str(size - offset)), start))
+@checks("ONX-02")
+def _external_error(place: str, expected: str, found: str) -> BundleError:
+    return refuse("ONX-02", place, expected, found)
 
 
 def _number(text: str, start: int) -> int:
@@ -183,12 +169,10 @@ def _check_size(
     """The data is as long as dtype and shape say, and inside its file."""
     if len(shape) > LIMITS.rank or any(dim < 0 for dim in shape):
         raise refuse("ONX-03", place, f"a full shape, rank {LIMITS.rank} at most", f"{shape}")
-    what = f"{dtype} {list(shape)}"
-    if isinstance(data, Decoded) and data.elements is not None and data.elements != prod(shape):
-        raise refuse("ONX-03", place, what, f"{data.elements} elements")
     length = byte_length(dtype, shape)
     if length not in (None, data.length):
-        raise refuse("ONX-03", place, f"{length} bytes of {what}", f"{data.length} bytes")
+        expected = f"{length} bytes of {dtype} {list(shape)}"
+        raise refuse("ONX-03", place, expected, f"{data.length} bytes")
     if isinstance(data, Range) and data.offset + data.length > files[data.path].size:
         found = f"bytes {data.offset} to {data.offset + data.length}"
         raise refuse("ONX-03", place, f"a range of {files[data.path].size} bytes", found)

@@ -16,6 +16,7 @@ Layout: https://protobuf.dev/programming-guides/encoding/
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from modelbundle.core.blobs import Blob, BytesBlob
@@ -27,6 +28,8 @@ IN_MEMORY_BYTES = 1 << 16
 """A message up to this long is read whole; a longer one is stepped through (bytes)."""
 TEXT_BYTES = 64 << 20
 """The longest field that `Message.content` takes into memory unless told otherwise (bytes)."""
+REPEATED = 1 << 20
+"""The longest list that `Message.decode` makes: an empty element takes two bytes of a file."""
 _HEAD_BYTES = 20
 """Tag and length, at most ten bytes each."""
 
@@ -58,6 +61,13 @@ def signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
+def _short(data: bytes, at: int, end: int) -> tuple[int, int]:
+    """As `varint`; most of them are of one byte."""
+    if at < end and data[at] < 0x80:
+        return data[at], at + 1
+    return varint(data, at, end)
+
+
 def size(value: int) -> int:
     """`value` as `signed`; raises `ValueError` beyond what JSON holds exactly."""
     value = signed(value)
@@ -68,12 +78,12 @@ def size(value: int) -> int:
 
 def _head(data: bytes, at: int, end: int) -> tuple[int, int, int, int]:
     """Field number, wire type, value or length, and offset after tag and value or length."""
-    tag, at = (data[at], at + 1) if data[at] < 0x80 else varint(data, at, end)
+    tag, at = _short(data, at, end)
     number, wire = tag >> 3, tag & 7
     if not 0 < number < 1 << 29:
         raise WireError(at, f"field number {number}")
     if wire in (VARINT, DELIMITED):
-        value, at = varint(data, at, end)
+        value, at = _short(data, at, end)
     elif wire in (FIXED32, FIXED64):
         stop = at + (4 if wire == FIXED32 else 8)
         if stop > end:
@@ -184,7 +194,10 @@ class Message:
             if number in table:
                 name, kind, *repeated = table[number]
                 if repeated:
-                    result.setdefault(name, []).extend(_values(kind, value, self.start))
+                    values = result.setdefault(name, [])
+                    values += islice(_values(kind, value, self.start), REPEATED + 1)
+                    if len(values) > REPEATED:
+                        raise WireError(self.start, f"a list of over {REPEATED} values")
                 else:
                     result[name] = _value(kind, value, self.start)
         return result

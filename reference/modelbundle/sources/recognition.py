@@ -1,6 +1,6 @@
 """Which kind of source a tree of files is, by content.
 
-    artifact = read(tree)
+artifact = read(tree)
 """
 
 from __future__ import annotations
@@ -48,9 +48,14 @@ def recognise(tree: Tree) -> SourceFormat:
     for source_format in FORMATS:
         if source_format.recognise(tree):
             return source_format
-    head = next(iter(tree.files.values())).read(0, 0) if not tree.files else _head(tree)
-    raise refuse("SRC-01", tree.root, "a Keras, TensorFlow, safetensors, ONNX or TFLite artifact",
-                 head, "see `modelbundle pack --help` for the formats that can be packed")
+    head = _head(tree) if tree.files else "no files"
+    raise refuse(
+        "SRC-01",
+        tree.root,
+        "a Keras, TensorFlow, safetensors, ONNX or TFLite artifact",
+        head,
+        "see `modelbundle pack --help` for the formats that can be packed",
+    )
 
 
 def _head(tree: Tree) -> str:
@@ -65,5 +70,12 @@ def companions(tree: Tree) -> Iterable[str]:
 
 
 def read(tree: Tree) -> Artifact:
-    """The artifact that `tree` holds; raises `BundleError` where it is malformed or unknown."""
-    return recognise(tree).read(tree)
+    """The artifact that `tree` holds, its own checksums verified where the format has them.
+
+    Raises `BundleError` where it is malformed, damaged or of no known kind.
+    """
+    source_format = recognise(tree)
+    artifact = source_format.read(tree)
+    if source_format in (checkpoint, saved_model):
+        checkpoint.verify_checksums(tree)
+    return artifact

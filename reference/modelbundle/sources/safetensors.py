@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import chain
 from math import prod
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from modelbundle.core.blobs import Blob
 from modelbundle.core.dtypes import element_bits
@@ -46,13 +46,14 @@ DTYPES = {
 _ENTRY_BYTES = 4096
 """The longest JSON text of one tensor's entry; rank and sizes are bounded (bytes)."""
 _LENGTH_BYTES = 8
+_METADATA_CHARACTERS = 1 << 16
+"""How much metadata is repeated in the component's properties."""
 _METADATA = "__metadata__"
 _BLANKS = re.compile(r"[ \t\n\r]*")
 _FIELDS = {"dtype", "shape", "data_offsets"}
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One tensor of a header; `start` and `stop` count from the end of the header (bytes)."""
 
     name: str
@@ -107,7 +108,9 @@ def read(tree: Tree) -> Artifact:
 
 
 def _properties(header: Header) -> dict[str, Any]:
-    return {"metadata": dict(sorted(header.metadata.items()))}
+    """The metadata, unless it would swell a manifest; the file has it in any case."""
+    size = sum(len(key) + len(value) for key, value in header.metadata.items())
+    return {"metadata": dict(header.metadata)} if size <= _METADATA_CHARACTERS else {}
 
 
 def tensors(header: Header, path: str) -> Iterator[ArtifactTensor]:
@@ -122,29 +125,23 @@ def tensors(header: Header, path: str) -> Iterator[ArtifactTensor]:
 
 def read_header(blob: Blob, path: str) -> Header:
     """The header of a safetensors file, all of it checked; raises BundleError (STF-01 to -03)."""
-    rows, metadata, data_offset = _parse(blob, path)
-    entries = tuple(
-        Entry(name, _dtype(f"{path}#{name}", dtype), shape, start, stop)
-        for name, dtype, shape, start, stop in rows
-    )
+    entries, metadata, data_offset = _parse(blob, path)
     _check_ranges(entries, path, blob.size - data_offset)
     return Header(entries, metadata, data_offset)
 
 
-_Row = tuple[str, str, tuple[int, ...], int, int]
-
-
 @checks("STF-01")
-def _parse(blob: Blob, path: str) -> tuple[list[_Row], dict[str, str], int]:
-    """Rows of a header, its metadata, and where the data starts (bytes)."""
+def _parse(blob: Blob, path: str) -> tuple[tuple[Entry, ...], dict[str, str], int]:
+    """Entries of a header, its metadata, and where the data starts (bytes)."""
     if not _looks_like_header(blob):
         raise refuse("STF-01", f"{path}@0", "a header's length, then `{`", f"{blob.size} bytes")
     length = int.from_bytes(blob.read(0, _LENGTH_BYTES), "little")
     try:
-        rows, metadata = _scan(_Scanner(blob.read(_LENGTH_BYTES, length).decode()))
+        text = blob.read(_LENGTH_BYTES, length).decode()
+        entries, metadata = _scan(_Scanner(text), path)
     except (ValueError, RecursionError) as error:
         raise refuse("STF-01", f"{path}@8", "a safetensors header", str(error)) from None
-    return rows, metadata, _LENGTH_BYTES + length
+    return entries, metadata, _LENGTH_BYTES + length
 
 
 class _Scanner:
@@ -215,34 +212,27 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def _size(digits: str) -> int:
-    value = int(digits)
-    if abs(value) > LIMITS.safe_integer:
-        raise ValueError(f"the number {digits}")
-    return value
-
-
 def _constant(name: str) -> None:
     raise ValueError(f"the number {name}")
 
 
-_JSON = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_size, parse_constant=_constant)
+_JSON = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant)
 
 
-def _scan(scanner: _Scanner) -> tuple[list[_Row], dict[str, str]]:
-    rows: list[_Row] = []
+def _scan(scanner: _Scanner, path: str) -> tuple[tuple[Entry, ...], dict[str, str]]:
+    entries: list[Entry] = []
     metadata: dict[str, str] = {}
     for name in scanner.members():
         if name == _METADATA:
             for key in scanner.members():
                 metadata[key] = scanner.string()
         else:
-            rows.append(_row(name, scanner.entry()))
+            entries.append(_entry(name, scanner.entry(), path))
     scanner.finish()
-    return rows, metadata
+    return tuple(entries), metadata
 
 
-def _row(name: str, entry: Any) -> _Row:
+def _entry(name: str, entry: Any, path: str) -> Entry:
     if not isinstance(entry, dict) or entry.keys() != _FIELDS:
         raise ValueError(f"{name!r} has not just dtype, shape and data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
@@ -250,19 +240,20 @@ def _row(name: str, entry: Any) -> _Row:
         raise ValueError(f"{name!r} has a dtype, shape or data_offsets of another type")
     if len(shape) > LIMITS.rank or len(offsets) != 2:
         raise ValueError(f"{name!r} has rank {len(shape)} and {len(offsets)} offsets")
-    return name, dtype, tuple(shape), offsets[0], offsets[1]
+    if dtype not in DTYPES:
+        raise _unknown_dtype(f"{path}#{name}", dtype)
+    return Entry(name, DTYPES[dtype], tuple(shape), *offsets)
 
 
 def _are_sizes(values: object) -> bool:
-    return isinstance(values, list) and all(type(value) is int and value >= 0 for value in values)
+    return isinstance(values, list) and all(
+        type(value) is int and 0 <= value <= LIMITS.safe_integer for value in values
+    )
 
 
 @checks("STF-03")
-def _dtype(place: str, dtype: str) -> str:
-    """Our name of the format's `dtype`."""
-    if dtype not in DTYPES:
-        raise refuse("STF-03", place, "a dtype of the safetensors format", dtype)
-    return DTYPES[dtype]
+def _unknown_dtype(place: str, dtype: str) -> BundleError:
+    return refuse("STF-03", place, "a dtype of the safetensors format", repr(dtype))
 
 
 @checks("STF-02")
@@ -307,7 +298,7 @@ def _index(tree: Tree) -> tuple[dict[str, Any], dict[str, str]]:
         raise _disagreement(tree.root, "an index of safetensors shards", str(error)) from None
     for name in set(weight_map.values()):
         if "/" in name or next(check_path(name, tree.root), None):
-            raise _disagreement(tree.root, "names of files beside the index", name)
+            raise _disagreement(tree.root, "names of files beside the index", repr(name))
     return metadata, weight_map
 
 
@@ -326,11 +317,19 @@ def _scan_index(blob: Blob) -> tuple[dict[str, Any], dict[str, str]]:
             for name in scanner.members():
                 weight_map[name] = scanner.string()
         elif key == "metadata" and isinstance(value := scanner.entry(), dict):
-            metadata = {k: v for k, v in value.items() if isinstance(v, str | int | float)}
+            metadata = {key: member for key, member in value.items() if _is_plain(member)}
         elif key != "metadata":
             scanner.entry()
     scanner.finish()
     return metadata, weight_map
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a value of an index's metadata can stand in a manifest; raises `ValueError`."""
+    if isinstance(value, str):
+        value.encode()
+        return True
+    return isinstance(value, int | float) and abs(value) <= LIMITS.safe_integer
 
 
 def _shard_path(tree: Tree, name: str) -> str:

@@ -172,7 +172,7 @@ def _check_assets(tree: Tree, graphs: tuple[MetaGraph, ...]) -> None:
     for name in sorted({name for graph in graphs for name in graph.assets}):
         inside = not {"", ".", ".."} & set(name.split("/")) and "\\" not in name
         if not inside or f"{tree.root}/{ASSETS}/{name}" not in tree.files:
-            found = "no such file" if inside else name
+            found = "no such file" if inside else name or "an empty name"
             place = f"{tree.root}/{FILE}#{name}"
             raise refuse("SVM-02", place, f"a file below {ASSETS}/", found)
 

@@ -30,6 +30,8 @@ from modelbundle.sources import leveldb_table
 from modelbundle.sources.protobuf_wire import BOOL, INT, SIZE, UINT, Message, WireError, varint
 
 INDEX_SUFFIX = ".index"
+SHARD_MARK = ".data-"
+"""What stands between a prefix and a shard's number."""
 
 DTYPES = {
     1: "float32", 2: "float64", 3: "int32", 4: "uint8", 5: "int16", 6: "int8", 7: "string",
@@ -62,6 +64,8 @@ _ENTRY = {
 }
 _VERSION = 1
 """The newest tensor bundle version that this module knows."""
+_SLICE = b"\0"
+"""How the keys of slices start."""
 _FULL = -1
 """The length of an extent that takes in a whole dimension."""
 
@@ -108,65 +112,59 @@ class Bundle:
         return (self.index, *self.shards)
 
 
-def is_index(path: str, blob: Blob) -> bool:
-    """Whether a file is the index of a checkpoint, by its name's end and its content."""
-    return path.endswith(INDEX_SUFFIX) and leveldb_table.is_table(blob)
-
-
 def read_bundle(files: Mapping[str, Blob], prefix: str) -> Bundle:
     """The checkpoint at `prefix`; raises BundleError (TFC-01, 02, 04, 05, 06, 08)."""
     index = prefix + INDEX_SUFFIX
-    table = _table(files[index], index)
-    header, rows = table.get(b"", {}), {key: row for key, row in table.items() if key}
-    _check_header(b"" in table, header, index)
-    shards = _shards(files, prefix, header.get("shards", 0))
+    rows = _rows(files[index], index)
+    shards = _shards(files, prefix, _shard_count(next(rows, None), index))
     sizes = [files[path].size for path in shards]
     entries: dict[str, Entry] = {}
     pieces: dict[bytes, Entry] = {}
-    for key, row in rows.items():
-        if not row.get("slices"):
+    whole: dict[bytes, dict[str, Any]] = {}
+    for key, row in rows:
+        if row.get("slices"):
+            whole[key] = row
+        elif key.startswith(_SLICE):
+            pieces[key] = _entry(key, row, index, sizes)
+        else:
             entry = _entry(key, row, index, sizes)
-            if key.startswith(b"\0"):
-                pieces[key] = entry
-            else:
-                entries[entry.key] = entry
-    sliced = _sliced({key: row for key, row in rows.items() if row.get("slices")}, pieces, index)
-    return Bundle(index, shards, entries, sliced)
+            entries[entry.key] = entry
+    return Bundle(index, shards, entries, _sliced(whole, pieces, index))
 
 
 @checks("TFC-01")
-def _table(blob: Blob, path: str) -> dict[bytes, dict[str, Any]]:
-    """The rows of the index by key: the header under the empty key, entries under theirs."""
+def _rows(blob: Blob, path: str) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """The rows of the index: the header under the empty key, then the entries by key."""
     if blob.size > LIMITS.table_bytes:
         expected = f"at most {LIMITS.table_bytes} bytes"
         raise refuse("TFC-01", path, expected, f"{blob.size} bytes")
-    rows: dict[bytes, dict[str, Any]] = {}
     key = b""
     try:
         for key, value in leveldb_table.entries(blob):
-            if not key.startswith(b"\0"):
+            if not key.startswith(_SLICE):
                 key.decode()
-            rows[key] = Message.of(value).decode(_ENTRY if key else _HEADER)
+            yield key, Message.of(value).decode(_ENTRY if key else _HEADER)
     except leveldb_table.TableError as error:
         place = f"{path}@{error.offset}"
         raise refuse("TFC-01", place, error.expected, str(error), error.hint) from None
     except (WireError, UnicodeDecodeError) as error:
         place = f"{path}#{key.decode(errors='replace')}"
         raise refuse("TFC-01", place, "an entry of a tensor bundle", str(error)) from None
-    return rows
 
 
 @checks("TFC-06")
-def _check_header(present: bool, header: Mapping[str, Any], path: str) -> None:
-    """The bundle is little-endian and of a version that is known."""
-    if not present:
-        raise refuse("TFC-06", path, "a header under the empty key", "none")
+def _shard_count(first: tuple[bytes, dict[str, Any]] | None, path: str) -> int:
+    """How many shards the header tells of; the bundle is little-endian and of a known version."""
+    key, header = first or (None, {})
+    if key != b"":
+        raise refuse("TFC-06", path, "a header under the empty key", f"{key!r}")
     if header.get("endianness", 0):
         hint = "Save the checkpoint again on a little-endian machine."
         raise refuse("TFC-06", path, "a little-endian bundle", "a big-endian one", hint)
     oldest = header.get("version", {}).get("min_consumer", 0)
     if oldest > _VERSION:
         raise refuse("TFC-06", path, f"version {_VERSION} of the tensor bundle", f"{oldest}")
+    return int(header.get("shards", 0))
 
 
 @checks("TFC-02")
@@ -176,7 +174,7 @@ def _shards(files: Mapping[str, Blob], prefix: str, count: int) -> tuple[str, ..
         raise refuse("TFC-02", prefix + INDEX_SUFFIX, "at least one shard", "0")
     paths = []
     for number in range(count):
-        path = f"{prefix}.data-{number:05d}-of-{count:05d}"
+        path = f"{prefix}{SHARD_MARK}{number:05d}-of-{count:05d}"
         if path not in files:
             hint = "Give every file of the checkpoint: the index and all of its data files."
             raise refuse("TFC-02", path, f"{count} shards", "no such file", hint)

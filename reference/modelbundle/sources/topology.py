@@ -21,7 +21,7 @@ import rfc8785
 
 from modelbundle.core.limits import LIMITS
 from modelbundle.sources.keras_calls import Call, CalledLayer, Scope, ends, in_order, node, offsets
-from modelbundle.sources.keras_json import malformed, within
+from modelbundle.sources.keras_json import malformed, measure, within
 from modelbundle.sources.keras_objects import (
     Dialect,
     Form,
@@ -30,7 +30,7 @@ from modelbundle.sources.keras_objects import (
     is_object,
     model_form,
 )
-from modelbundle.sources.keras_values import KEEP, Values
+from modelbundle.sources.keras_values import KEEP, Document, Values
 
 VERSION = "1.0-draft"
 
@@ -50,9 +50,13 @@ def build(value: Any, form: Form, dialect: Dialect, place: str) -> Record:
     return {"topology": VERSION, "dialect": dialect, **record, "form": form}
 
 
-def dump(topology: Record) -> bytes:
-    """The canonical JSON of a topology."""
-    return rfc8785.dumps(topology)
+def dump(record: Record, place: str) -> bytes:
+    """The canonical JSON of a topology; refuses (KCF-02) what a bundle's JSON may not be."""
+    data = rfc8785.dumps(record)
+    found = measure(data)
+    within(LIMITS.json_depth, found.depth, "levels in its topology", place)
+    within(LIMITS.json_values, found.values, "values in its topology", place)
+    return data
 
 
 def _as_object(value: Any, form: Form) -> dict[str, Any]:
@@ -69,7 +73,7 @@ class _Builder:
     def __init__(self, dialect: Dialect, place: str) -> None:
         self.dialect = dialect
         self.place = place
-        self.shared: dict[int, int] = {}
+        self.document = Document(place)
         self.layers = 0
 
     def layer(
@@ -111,9 +115,9 @@ class _Builder:
         if values.sublayers:
             record["sublayers"] = values.sublayers
         if (build_config := value.get("build_config")) is not None:
-            record["build_config"] = Values(self.shared).encode(build_config)
+            record["build_config"] = Values(self.document).encode(build_config)
         if type(shared := value.get("shared_object_id")) is int:
-            record["shared"] = values.number(shared)
+            record["shared"] = self.document.number(shared)
         return record
 
     def _graph(self, config: Any, form: Form, at: str, path: tuple[str, ...]) -> Record:
@@ -176,7 +180,7 @@ class _Builder:
         for end in ("input", "output"):
             place = f"{self.place}{at.removesuffix('layers')}{end}_layers"
             unwrap = self.dialect != "keras3"
-            tensors, structure = ends(config[f"{end}_layers"], scope, unwrap, place)
+            tensors, structure = ends(config[f"{end}_layers"], scope, unwrap, self.document, place)
             graph |= {f"{end}s": tensors, f"{end}_structure": structure}
         return graph
 
@@ -191,7 +195,7 @@ class _Builder:
                 nodes.append({"layer": name, "node": 0, "inputs": [], "args": [], "kwargs": {}})
             for number, call in enumerate(calls[name]):
                 where = Call(name, made["class"], number, f"{place}/{number}")
-                nodes.append(node(where, call, scope, self.shared))
+                nodes.append(node(where, call, scope, self.document))
         return in_order(nodes, self.place + at)
 
 
@@ -199,7 +203,7 @@ class _Config(Values):
     """Encodes a layer's config; layers inside it become sublayers."""
 
     def __init__(self, builder: _Builder, at: str, path: tuple[str, ...]) -> None:
-        super().__init__(builder.shared)
+        super().__init__(builder.document)
         self.sublayers: list[Record] = []
         self._builder = builder
         self._at = at
@@ -267,6 +271,13 @@ def _called(record: Record, calls: list[Any]) -> CalledLayer:
     return CalledLayer(max(1, len(calls)), record.get("form"), not calls)
 
 
+def _input_shape(record: Record) -> Any:
+    """The batch shape that a layer states, or the first layer of a Sequential."""
+    while record.get("form") == "sequential" and record["layers"]:
+        record = record["layers"][0]
+    return record.get("batch_shape")
+
+
 def _implied_input(config: Any, records: list[Record], path: str) -> Record:
     """The InputLayer that a Sequential without one implies, with its shape where it is known."""
     taken = {item["name"] for item in records}
@@ -274,7 +285,7 @@ def _implied_input(config: Any, records: list[Record], path: str) -> Record:
     while name in taken:
         name += "_"
     built = config.get("build_input_shape") if isinstance(config, dict) else None
-    shape = records[0].get("batch_shape") or Values().encode(built)
+    shape = _input_shape(records[0]) or Values().encode(built)
     return {
         "name": name,
         "path": f"{path}/{name}" if path else name,

@@ -1,0 +1,1 @@
+"""Where bundles and sources are: directories, archives, URLs. Reading and writing of bytes."""

@@ -1,6 +1,9 @@
 """Local files as blobs, read by `pread` and, for zero-copy views, by memory map.
 
 A `FileBlob` opens its file when first read and never follows a symbolic link at its last step.
+
+    blob = FileBlob(Path("net.h5"))
+    blob.read(0, 8)
 """
 
 from __future__ import annotations
@@ -8,40 +11,76 @@ from __future__ import annotations
 import mmap
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
 from modelbundle.core.blobs import check_range
-from modelbundle.core.findings import checks, refuse
+from modelbundle.core.findings import BundleError, checks, refuse
+
+MAX_KEPT_OPEN = 200
+"""Files that stay open between reads; beyond them a file is opened for each read."""
+
+_kept_open = 0
 
 
 class FileBlob:
-    """A regular file; raises `BundleError` (SRC-02, SRC-03) where it is none or shrank meanwhile."""
+    """A regular file; raises `BundleError` (SRC-02, SRC-03) where it is none, or shrank since."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.size = regular_file(path).st_size
+        self._status = regular_file(path)
+        self.size = self._status.st_size
+        self._kept: int | None = None
 
-    @cached_property
-    def _descriptor(self) -> int:
-        return os.open(self.path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+    @contextmanager
+    def _descriptor(self) -> Iterator[int]:
+        """The open file, kept open afterwards unless very many are."""
+        global _kept_open  # noqa: PLW0603  # one count for the process, as its limit is
+        if self._kept is not None:
+            yield self._kept
+            return
+        descriptor = os.open(self.path, _FLAGS)
+        if _kept_open < MAX_KEPT_OPEN:
+            self._kept = descriptor
+            _kept_open += 1
+            yield descriptor
+            return
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
     @cached_property
     def _map(self) -> mmap.mmap:
-        return mmap.mmap(self._descriptor, self.size, access=mmap.ACCESS_READ)
+        with self._descriptor() as descriptor:
+            return mmap.mmap(descriptor, self.size, access=mmap.ACCESS_READ)
 
-    @checks("SRC-02")
     def read(self, offset: int, length: int) -> bytes:
         """See `Blob.read`."""
         check_range(self.size, offset, length)
-        data = os.pread(self._descriptor, length, offset)
-        while len(data) < length:
-            more = os.pread(self._descriptor, length - len(data), offset + len(data))
-            if not more:
-                raise refuse("SRC-02", str(self.path), f"{self.size} bytes", "a file that became shorter",
-                             "do not change a file while it is read")
-            data += more
-        return data
+        pieces = []
+        with self._descriptor() as descriptor:
+            while length:
+                piece = os.pread(descriptor, length, offset)
+                if not piece:
+                    raise self._changed("a file that became shorter")
+                pieces.append(piece)
+                offset, length = offset + len(piece), length - len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    @checks("SRC-02")
+    def _changed(self, found: str) -> BundleError:
+        expected = f"the file of {self.size} bytes that was opened"
+        hint = "do not change a file while it is read"
+        return refuse("SRC-02", str(self.path), expected, found, hint)
+
+    def check_unchanged(self) -> None:
+        """Raise `BundleError` (SRC-02) where the file is another or was written since."""
+        status = regular_file(self.path)
+        if _identity(status) != _identity(self._status):
+            raise self._changed("one that was changed meanwhile")
 
     def view(self, offset: int, length: int) -> memoryview:
         """Bytes `offset` to `offset + length`, not copied."""
@@ -50,12 +89,22 @@ class FileBlob:
 
     def close(self) -> None:
         """Give the descriptor back; views that are still held stay valid."""
+        global _kept_open  # noqa: PLW0603
         self.__dict__.pop("_map", None)
-        if (descriptor := self.__dict__.pop("_descriptor", None)) is not None:
+        if (descriptor := self.__dict__.pop("_kept", None)) is not None:
             os.close(descriptor)
+            _kept_open -= 1
+        self._kept = None
 
     def __del__(self) -> None:
         self.close()
+
+
+_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 @checks("SRC-03")
@@ -63,8 +112,13 @@ def regular_file(path: Path) -> os.stat_result:
     """The status of the regular file at `path`; a link, device, socket or directory is refused."""
     status = path.lstat()
     if not stat.S_ISREG(status.st_mode):
-        raise refuse("SRC-03", str(path), "a regular file", kind_of(status.st_mode),
-                     "give the path of the file itself")
+        raise refuse(
+            "SRC-03",
+            str(path),
+            "a regular file",
+            kind_of(status.st_mode),
+            "give the path of the file itself",
+        )
     return status
 
 

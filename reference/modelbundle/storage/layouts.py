@@ -6,7 +6,9 @@ file as a blob. Opening reads no more than it needs; `rules` checks what opening
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import stat
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -14,9 +16,9 @@ from modelbundle.core import manifest as manifests
 from modelbundle.core import paths
 from modelbundle.core.archive_layout import LOCAL_BYTES, ArchiveLayout, parse_local
 from modelbundle.core.blobs import Blob, SliceBlob
-from modelbundle.core.findings import checks, clip, refuse, settle
+from modelbundle.core.findings import BundleError, Finding, checks, clip, refuse, settle
 from modelbundle.core.manifest import FileEntry
-from modelbundle.storage.files import FileBlob, regular_file
+from modelbundle.storage.files import FileBlob, kind_of, regular_file
 
 
 class Storage(Protocol):
@@ -48,38 +50,32 @@ class DirectoryStorage:
         self._sizes: dict[str, int] = {}
 
     def read_manifest(self) -> bytes:
-        """See `Storage`."""
-        blob = FileBlob(self.root / paths.MANIFEST)
+        """See `Storage`; raises `BundleError` (DIR-02, DIR-03, MAN-12)."""
+        blob = self._open(paths.MANIFEST)
         settle(manifests.check_size(blob.size))
         return blob.read(0, blob.size)
 
-    def place(self, manifest_size: int, stored: Sequence[FileEntry]) -> None:  # noqa: ARG002
+    def place(self, manifest_size: int, stored: Sequence[FileEntry]) -> None:
         """See `Storage`."""
         self._sizes = {entry.path: entry.size for entry in stored}
 
     def blob(self, path: str) -> Blob:
         """See `Storage`; raises `BundleError` (DIR-01, DIR-02, DIR-03, DIR-05)."""
         if path not in self._blobs:
-            self._blobs[path] = self._open(path)
+            blob = self._open(path)
+            settle(check_stored_size(path, blob.size, self._sizes[path]))
+            self._blobs[path] = blob
         return self._blobs[path]
 
     def _open(self, path: str) -> FileBlob:
-        file = self.root / path
-        self._refuse_links(path)
-        if not file.exists():
-            raise missing(path)
-        blob = FileBlob(file)
-        if blob.size != self._sizes[path]:
-            raise refuse("DIR-05", path, f"{self._sizes[path]} bytes", f"{blob.size} bytes",
-                         "the directory is incomplete or was changed: copy it again")
-        return blob
-
-    def _refuse_links(self, path: str) -> None:
-        file = self.root
+        here = self.root
         for segment in path.split("/"):
-            file /= segment
-            if file.is_symlink():
-                raise refuse("DIR-02", path, "no symbolic link", str(file.relative_to(self.root)))
+            here /= segment
+            if not os.path.lexists(here):
+                raise missing(path)
+            settle(check_no_link(path, here.lstat()))
+        settle(check_regular(path, here.lstat()))
+        return FileBlob(here)
 
     def close(self) -> None:
         """See `Storage`."""
@@ -89,9 +85,37 @@ class DirectoryStorage:
 
 
 @checks("DIR-01")
-def missing(path: str) -> Exception:
+def missing(path: str) -> BundleError:
     """The error for a stored file that is not in the directory."""
-    return refuse("DIR-01", clip(path), "a stored file at this path", "none", "copy the whole directory")
+    expected = "a stored file at this path"
+    return refuse("DIR-01", clip(path), expected, "none", "copy the whole directory")
+
+
+@checks("DIR-02")
+def check_no_link(path: str, status: os.stat_result) -> Iterator[Finding]:
+    """A finding where `status` is of a symbolic link."""
+    if stat.S_ISLNK(status.st_mode):
+        hint = "put the file itself there"
+        yield Finding("DIR-02", clip(path), "no symbolic link", "one", hint)
+
+
+@checks("DIR-03")
+def check_regular(path: str, status: os.stat_result) -> Iterator[Finding]:
+    """A finding where `status` is of no regular file, or of one with other names."""
+    if not stat.S_ISREG(status.st_mode):
+        yield Finding("DIR-03", clip(path), "a regular file", kind_of(status.st_mode))
+    elif status.st_nlink > 1:
+        found = f"{status.st_nlink} links"
+        hint = "copy the file, so that no other name changes it"
+        yield Finding("DIR-03", clip(path), "a file with one hard link", found, hint)
+
+
+@checks("DIR-05")
+def check_stored_size(path: str, size: int, wanted: int) -> Iterator[Finding]:
+    """A finding where a stored file has not the size that the manifest states (bytes)."""
+    if size != wanted:
+        hint = "the directory is incomplete or was changed: copy it again"
+        yield Finding("DIR-05", clip(path), f"{wanted} bytes", f"{size} bytes", hint)
 
 
 class ArchiveStorage:
@@ -102,28 +126,32 @@ class ArchiveStorage:
         self._name = name
         self._layout = ArchiveLayout([])
 
-    @checks("ARC-01", "RDR-01")
+    @checks("ARC-01")
     def read_manifest(self) -> bytes:
-        """See `Storage`; raises `BundleError` (ARC-01, MAN-12)."""
+        """See `Storage`; raises `BundleError` (ARC-01, ARC-07, MAN-12)."""
         head = self._archive.read(0, min(LOCAL_BYTES + len(paths.MANIFEST), self._archive.size))
         sizes = parse_local(head)
         if sizes is None or head[LOCAL_BYTES:] != paths.MANIFEST.encode():
-            raise refuse("ARC-01", f"{self._name}@0", f"the local header of {paths.MANIFEST}",
-                         head[:8].hex() or "an empty file", "is this file a model bundle?")
+            expected = f"the local header of {paths.MANIFEST}"
+            found = head[:8].hex() or "an empty file"
+            hint = "is this file a model bundle?"
+            raise refuse("ARC-01", f"{self._name}@0", expected, found, hint)
         settle(manifests.check_size(sizes[0]))
         member = ArchiveLayout([(paths.MANIFEST, sizes[0])]).members[0]
         if member.end > self._archive.size:
-            raise refuse("ARC-07", self._name, f"{member.end} bytes or more", str(self._archive.size),
-                         "the archive is truncated: copy it again")
+            raise self._wrong_size(f"{member.end} bytes or more")
         return self._archive.read(member.data_offset, sizes[0])
 
-    @checks("ARC-07")
     def place(self, manifest_size: int, stored: Sequence[FileEntry]) -> None:
-        """See `Storage`; raises `BundleError` where the archive's size is not the determined one."""
+        """See `Storage`; raises `BundleError` (ARC-07) for another size than determined."""
         self._layout = layout_of(manifest_size, stored)
         if self._layout.size != self._archive.size:
-            raise refuse("ARC-07", self._name, f"{self._layout.size} bytes, as the manifest determines",
-                         f"{self._archive.size} bytes", "the archive is truncated or was changed: copy it again")
+            raise self._wrong_size(f"{self._layout.size} bytes, as the manifest determines")
+
+    @checks("ARC-07")
+    def _wrong_size(self, expected: str) -> BundleError:
+        hint = "the archive is truncated or was changed: copy it again"
+        return refuse("ARC-07", self._name, expected, f"{self._archive.size} bytes", hint)
 
     def blob(self, path: str) -> Blob:
         """See `Storage`."""
@@ -142,8 +170,8 @@ class ArchiveStorage:
 
     def close(self) -> None:
         """See `Storage`."""
-        if isinstance(self._archive, FileBlob):
-            self._archive.close()
+        if (close := getattr(self._archive, "close", None)) is not None:
+            close()
 
 
 def layout_of(manifest_size: int, stored: Sequence[FileEntry]) -> ArchiveLayout:
@@ -158,18 +186,17 @@ def open_storage(location: str | Path) -> Storage:
         from modelbundle.storage.remote import RemoteBlob
 
         return ArchiveStorage(RemoteBlob(text), text)
-    path = Path(location)
+    path = Path(os.path.realpath(location))
     if path.is_dir():
         return _directory(path)
-    regular_file(path.resolve())
-    return ArchiveStorage(FileBlob(path.resolve()), path.name)
+    regular_file(path)
+    return ArchiveStorage(FileBlob(path), path.name)
 
 
+@checks("RDR-01")
 def _directory(path: Path) -> DirectoryStorage:
-    manifest = path / paths.MANIFEST
-    if not manifest.exists():
-        raise refuse("RDR-01", str(path), f"a directory with {paths.MANIFEST}", "none",
-                     "`modelbundle pack` makes a bundle of a model directory")
-    if manifest.is_symlink():
-        raise refuse("DIR-02", paths.MANIFEST, "no symbolic link", "one")
+    if not os.path.lexists(path / paths.MANIFEST):
+        expected = f"a directory with {paths.MANIFEST}"
+        hint = "`modelbundle pack` makes a bundle of a model directory"
+        raise refuse("RDR-01", str(path), expected, "none", hint)
     return DirectoryStorage(path)

@@ -2,28 +2,47 @@
 
 The first bytes are fetched at once, since manifest and index stand there: opening takes a
 request for the size, one for the head and one for the rest of the index, if it has one.
+
+    blob = RemoteBlob("https://example.org/net.modelbundle")
+    blob.read(0, 64)
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+from typing import Any, TypeVar
 
 from modelbundle.core.blobs import check_range
 
 HEAD_BYTES = 60 << 10
 """Fetched on opening: less than the 64 KiB that opening may read beyond what it needs."""
 
+_AS_IT_IS = {"Accept-Encoding": "identity"}
+_T = TypeVar("_T")
+
 
 class RemoteBlob:
-    """The file at `url`; errors of the transport are fsspec's, as `OSError`."""
+    """The file at `url`; whatever goes wrong on the way is raised as `OSError`.
+
+    A server that ignores ranges is noticed before more than the range is taken in.
+    """
 
     def __init__(self, url: str) -> None:
         import fsspec
 
         self.url = url
-        self._system, self._path = fsspec.core.url_to_fs(url)
-        size = self._system.info(self._path).get("size")
+        system, path = fsspec.core.url_to_fs(url)
+        size = self._attempt(lambda: system.info(path).get("size"))
         if size is None:
             raise OSError(f"{url}: the server does not tell the size of the file")
         self.size: int = size
+        over_http = "http" in system.protocol
+        options: dict[str, Any] = {"size": size, "headers": _AS_IT_IS} if over_http else {}
+        self._file = self._attempt(
+            lambda: system.open(path, "rb", block_size=1, cache_type="none", **options)
+        )
+        self._lock = Lock()
         self._head: bytes | None = None
 
     def read(self, offset: int, length: int) -> bytes:
@@ -34,13 +53,30 @@ class RemoteBlob:
         if self._head is None:
             self._head = self._fetch(0, min(HEAD_BYTES, self.size))
         known = self._head[offset : offset + length]
-        rest = length - len(known)
-        return known + self._fetch(offset + len(known), rest) if rest else known
+        return known + self._fetch(offset + len(known), length - len(known))
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._file.close()
 
     def _fetch(self, offset: int, length: int) -> bytes:
         if not length:
             return b""
-        data = bytes(self._system.cat_file(self._path, start=offset, end=offset + length))
+
+        def fetch() -> bytes:
+            with self._lock:
+                self._file.seek(offset)
+                return bytes(self._file.read(length))
+
+        data = self._attempt(fetch)
         if len(data) != length:
             raise OSError(f"{self.url}: asked for {length} bytes at {offset}, got {len(data)}")
         return data
+
+    def _attempt(self, step: Callable[[], _T]) -> _T:
+        try:
+            return step()
+        except OSError:
+            raise
+        except Exception as error:  # transports have exceptions of their own
+            raise OSError(f"{self.url}: {type(error).__name__}: {error}") from error

@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from modelbundle.core.blobs import Blob
+from modelbundle.core.blobs import Blob, walk
 from modelbundle.core.digests import ALGORITHM
 
 CHUNK_BYTES = 1 << 20
@@ -41,6 +41,7 @@ class Scanner:
     def __init__(self, progress: Progress | None = None) -> None:
         self._whole = ThreadPoolExecutor(1)
         self._parts = ThreadPoolExecutor(1)
+        self._background = ThreadPoolExecutor(1)
         self._progress = progress
 
     def scan(
@@ -73,10 +74,21 @@ class Scanner:
             future.result()
         return Scan(f"{ALGORITHM}:{whole.hexdigest()}", crc32, parts.digests)
 
+    def digest_later(self, blob: Blob) -> Future[str]:
+        """The digest of `blob`, computed beside the scans that follow."""
+
+        def digest() -> str:
+            whole = hashlib.new(ALGORITHM)
+            for chunk in walk(blob, CHUNK_BYTES):
+                whole.update(chunk)
+            return f"{ALGORITHM}:{whole.hexdigest()}"
+
+        return self._background.submit(digest)
+
     def close(self) -> None:
         """Stop the threads."""
-        self._whole.shutdown()
-        self._parts.shutdown()
+        for pool in (self._whole, self._parts, self._background):
+            pool.shutdown(cancel_futures=True)
 
 
 @contextmanager

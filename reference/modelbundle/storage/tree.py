@@ -6,9 +6,11 @@ where its content names others beside it (shards, external data), those.
 
 from __future__ import annotations
 
+import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NoReturn
 
 from modelbundle.core import paths
 from modelbundle.core.findings import checks, refuse, settle
@@ -25,7 +27,7 @@ def read_tree(source: Path) -> Tree:
     Raises `BundleError` (SRC-03, SRC-04, PTH) where it is missing, no regular file or directory,
     or has a name that a bundle cannot hold.
     """
-    source = Path(os.path.abspath(source))
+    source = Path(os.path.normpath(source.absolute()))
     if source.is_dir():
         return _directory(source)
     if source.suffix == _INDEX and _shards(source.with_suffix("")):
@@ -35,11 +37,11 @@ def read_tree(source: Path) -> Tree:
     index = source.with_name(source.name + _INDEX)
     if os.path.lexists(index):
         return _tree(source.name, {path.name: path for path in (index, *_shards(source))})
-    raise refuse("SRC-04", str(source), "a file, a directory or a checkpoint prefix", "nothing there",
-                 "check the path")
+    expected = "a file, a directory or a checkpoint prefix"
+    raise refuse("SRC-04", str(source), expected, "nothing there", "check the path")
 
 
-def with_companions(tree: Tree, source: Path, names: Iterator[str] | tuple[str, ...]) -> Tree:
+def with_companions(tree: Tree, source: Path, names: Iterable[str]) -> Tree:
     """`tree` and those of the files `names` that stand beside `source`."""
     beside = {name: source.parent / name for name in names if (source.parent / name).is_file()}
     more = _tree(tree.root, {name: path for name, path in beside.items() if name not in tree.files})
@@ -47,30 +49,33 @@ def with_companions(tree: Tree, source: Path, names: Iterator[str] | tuple[str, 
 
 
 def _shards(prefix: Path) -> list[Path]:
-    return sorted(prefix.parent.glob(f"{_glob_escape(prefix.name)}.data-?????-of-?????"))
-
-
-def _glob_escape(name: str) -> str:
-    import glob
-
-    return glob.escape(name)
+    return sorted(prefix.parent.glob(f"{glob.escape(prefix.name)}.data-?????-of-?????"))
 
 
 def _directory(source: Path) -> Tree:
     files: dict[str, Path] = {}
     empty: list[str] = []
-    for folder, subfolders, names in os.walk(source):
+    for folder, subfolders, names in os.walk(source, onerror=_raise):
         subfolders.sort()
         here = Path(folder)
         prefix = "/".join((source.name, *here.relative_to(source).parts))
         for name in subfolders:
-            if (here / name).is_symlink():
-                raise refuse("SRC-03", str(here / name), "a directory", "a symbolic link",
-                             "copy the files it leads to")
+            _refuse_link(here / name)
         files.update({f"{prefix}/{name}": here / name for name in names})
         if not names and not subfolders and here != source:
             empty.append(prefix)
     return _tree(source.name, files, tuple(sorted(empty)))
+
+
+def _raise(error: OSError) -> NoReturn:
+    """A directory that cannot be read is not left out in silence (WRT-04)."""
+    raise error
+
+
+def _refuse_link(folder: Path) -> None:
+    if folder.is_symlink():
+        hint = "copy the files it leads to"
+        raise refuse("SRC-03", str(folder), "a directory", "a symbolic link", hint)
 
 
 def _tree(root: str, files: dict[str, Path], directories: tuple[str, ...] = ()) -> Tree:

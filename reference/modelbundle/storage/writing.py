@@ -20,6 +20,9 @@ from modelbundle.core.archive_layout import ArchiveLayout
 from modelbundle.core.manifest import FileEntry
 from modelbundle.storage.layouts import layout_of
 
+_PREFIX_CHARACTERS = 32
+"""Of the destination's name, in temporary ones: 128 bytes at most."""
+
 Sink = Callable[[bytes], object]
 
 
@@ -58,7 +61,7 @@ class DirectoryWriter:
 
     def begin(
         self,
-        manifest_size: int,  # noqa: ARG002
+        manifest_size: int,
         stored: Sequence[FileEntry],
         directories: Sequence[str],
     ) -> None:
@@ -95,7 +98,7 @@ class ArchiveWriter:
         self,
         manifest_size: int,
         stored: Sequence[FileEntry],
-        directories: Sequence[str],  # noqa: ARG002
+        directories: Sequence[str],
     ) -> None:
         """See `Writer`."""
         self._layout = layout_of(manifest_size, stored)
@@ -107,7 +110,9 @@ class ArchiveWriter:
         self._file.seek(member.data_offset)
         yield self._file.write
         if self._file.tell() != member.end:
-            raise RuntimeError(f"{path}: {self._file.tell() - member.data_offset} bytes written of {member.size}")
+            raise RuntimeError(
+                f"{path}: {self._file.tell() - member.data_offset} bytes written of {member.size}"
+            )
 
     def record(self, path: str, crc32: int) -> None:
         """See `Writer`."""
@@ -129,7 +134,8 @@ class ArchiveWriter:
 def open_writer(destination: Path, directory: bool, overwrite: bool = False) -> Iterator[Writer]:
     """A writer whose result appears at `destination` when the block ends without an error.
 
-    Raises `FileExistsError` where something is there and `overwrite` is not set.
+    Raises `FileExistsError` where something is there and `overwrite` is not set, or what is there
+    is no bundle.
     """
     _refuse_existing(destination, overwrite)
     with staging(destination, directory=directory) as temporary:
@@ -139,18 +145,35 @@ def open_writer(destination: Path, directory: bool, overwrite: bool = False) -> 
             with temporary.open("wb") as file:
                 yield ArchiveWriter(file)
         _refuse_existing(destination, overwrite)
-        if destination.is_dir():
-            shutil.rmtree(destination)
-        os.replace(temporary, destination)
+        _put(temporary, destination)
+
+
+def _put(temporary: Path, destination: Path) -> None:
+    """Rename `temporary`; a directory in the way is put back where that fails, else removed."""
+    if destination.is_symlink() or not (destination.is_dir() or temporary.is_dir()):
+        temporary.replace(destination)
+        return
+    old = temporary.with_suffix(".old")
+    if os.path.lexists(destination):
+        destination.rename(old)
+    try:
+        temporary.rename(destination)
+    except BaseException:
+        if os.path.lexists(old):
+            old.rename(destination)
+        raise
+    _remove(old)
 
 
 def _refuse_existing(destination: Path, overwrite: bool) -> None:
     if not os.path.lexists(destination):
         return
     if not overwrite:
-        raise FileExistsError(f"{destination} exists already: choose another name or allow overwriting")
+        hint = "choose another name or allow overwriting"
+        raise FileExistsError(f"{destination} exists already: {hint}")
     if destination.is_dir() and not (destination / paths.MANIFEST).is_file():
-        raise FileExistsError(f"{destination} is a directory but no bundle: it is not overwritten")
+        hint = "it is not overwritten"
+        raise FileExistsError(f"{destination} is a directory but no bundle: {hint}")
 
 
 @contextmanager
@@ -159,22 +182,25 @@ def staging(destination: Path, *, directory: bool) -> Iterator[Path]:
     folder = destination.absolute().parent
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no directory: create it first")
-    prefix = f".{destination.name[:64]}."
+    prefix = f".{destination.name[:_PREFIX_CHARACTERS]}."
     if directory:
-        temporary = Path(tempfile.mkdtemp(prefix=prefix, suffix=".partial", dir=folder))
-        temporary.chmod(0o777 & ~_umask())
+        temporary = Path(tempfile.mkdtemp(".partial", prefix, folder))
     else:
-        descriptor, name = tempfile.mkstemp(prefix=prefix, suffix=".partial", dir=folder)
+        descriptor, name = tempfile.mkstemp(".partial", prefix, folder)
         os.close(descriptor)
         temporary = Path(name)
-        temporary.chmod(0o666 & ~_umask())
     try:
+        temporary.chmod((0o777 if directory else 0o666) & ~_umask())
         yield temporary
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        else:
-            temporary.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _umask() -> int:

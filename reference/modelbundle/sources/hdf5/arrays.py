@@ -1,4 +1,4 @@
-"""Fixed and extensible arrays, which index the chunks of newer datasets (Specification, VII.C, VII.D).
+"""Fixed and extensible arrays, which index the chunks of newer datasets (Specification, VII).
 
 Both yield (number, address, stored size, filter mask) of each element that was ever set; an
 address of None is a chunk that was not written.
@@ -35,11 +35,14 @@ class _Shape:
             address = cursor.offset()
             size, mask = self.chunk_bytes, 0
             if self.client:
-                size, mask = cursor.uint(self.element_bytes - self.source.offset_bytes - 4), cursor.uint(4)
+                size, mask = (
+                    cursor.uint(self.element_bytes - self.source.offset_bytes - 4),
+                    cursor.uint(4),
+                )
             yield number, address, size, mask
 
     def pages(self, address: int, first: int, count: int, is_set: bytes) -> Iterator[Element]:
-        """Elements in pages, each with its checksum; a page whose bit is not set was never written."""
+        """Elements in pages, each with a checksum; one whose bit is not set was never written."""
         page = 1 << self.page_bits
         for number in range(-(-count // page)):
             if is_set[number // 8] >> 7 - number % 8 & 1:
@@ -93,7 +96,11 @@ class _ExtensibleArray:
         self._source = source
         cursor = source.checked(address, 16 + 6 * source.length_bytes + source.offset_bytes)
         client, element_bytes = _read_shape(cursor, b"EAHD", chunk_bytes)
-        self._most_bits, self._in_index, self._smallest = cursor.uint(1), cursor.uint(1), cursor.uint(1)
+        self._most_bits, self._in_index, self._smallest = (
+            cursor.uint(1),
+            cursor.uint(1),
+            cursor.uint(1),
+        )
         self._pointers, page_bits = cursor.uint(1), cursor.uint(1)
         for _ in range(4):
             cursor.length()
@@ -118,7 +125,12 @@ class _ExtensibleArray:
         listed = 2 * (self._pointers - 1)
         above = max(self._super_blocks - direct, 0)
         prefix = 6 + source.offset_bytes
-        size = prefix + self._in_index * shape.element_bytes + (listed + above) * source.offset_bytes + 4
+        size = (
+            prefix
+            + self._in_index * shape.element_bytes
+            + (listed + above) * source.offset_bytes
+            + 4
+        )
         cursor = source.checked(self._block, size)
         cursor.expect(b"EAIB\0", "signature and version")
         cursor.at = prefix
@@ -157,7 +169,9 @@ class _ExtensibleArray:
         pages = held >> self._shape.page_bits
         return (pages + 7) // 8 if pages > 1 else 0
 
-    def _data_block(self, address: int | None, first: int, held: int, is_set: bytes | None) -> Iterator[Element]:
+    def _data_block(
+        self, address: int | None, first: int, held: int, is_set: bytes | None
+    ) -> Iterator[Element]:
         if address is None:
             return
         source, shape = self._source, self._shape

@@ -1,7 +1,7 @@
 """Attributes: small values beside a group or a dataset, read when they are asked for.
 
-    attributes = read_attributes(source, header, heaps)
-    attributes["layer_names"].strings()      # [b"dense", b"dense_1"]
+attributes = read_attributes(source, header, heaps)
+attributes["layer_names"].strings()      # [b"dense", b"dense_1"]
 """
 
 from __future__ import annotations
@@ -10,11 +10,19 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from modelbundle.core.dtypes import to_numpy
 from modelbundle.core.findings import BundleError, checks, clip, refuse
 from modelbundle.core.limits import LIMITS
 from modelbundle.sources.hdf5.btrees import records_v2
-from modelbundle.sources.hdf5.datatypes import PAD_NUL_TERMINATED, PAD_SPACE, STRING, VARIABLE, Datatype
+from modelbundle.sources.hdf5.datatypes import (
+    PAD_NUL_TERMINATED,
+    PAD_SPACE,
+    STRING,
+    VARIABLE,
+    Datatype,
+)
 from modelbundle.sources.hdf5.headers import ATTRIBUTE, ATTRIBUTE_INFO, Header
 from modelbundle.sources.hdf5.heaps import FractalHeap, GlobalHeaps
 from modelbundle.sources.hdf5.messages import Dataspace
@@ -38,8 +46,13 @@ class AttributeBudget:
         """Count `size` bytes; raises BundleError (HDF-07) beyond the limit."""
         self.left -= size
         if self.left < 0:
-            raise refuse("HDF-07", what, f"at most {LIMITS.hdf5_attribute_bytes} bytes of attributes in a file",
-                         "more", "the file is no model, or made to exhaust memory")  # fmt: skip
+            raise refuse(
+                "HDF-07",
+                what,
+                f"at most {LIMITS.hdf5_attribute_bytes} bytes of attributes in a file",
+                "more",
+                "the file is no model, or made to exhaust memory",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +76,10 @@ class Attribute:
         if not prod(self.shape):
             return []
         if self.datatype.kind == STRING:
-            return [self._unpad(self.raw[at : at + self.datatype.size])
-                    for at in range(0, len(self.raw), self.datatype.size)]  # fmt: skip
+            return [
+                self._unpad(self.raw[at : at + self.datatype.size])
+                for at in range(0, len(self.raw), self.datatype.size)
+            ]
         if self.datatype.kind == VARIABLE and self.datatype.is_text:
             return self._variable_strings()
         raise self._unreadable("strings")
@@ -78,8 +93,6 @@ class Attribute:
 
     def value(self) -> Any:
         """Strings as a list (a scalar as bytes), numbers as a numpy array."""
-        import numpy as np
-
         if self.datatype.is_text:
             return self.strings() if self.shape else self.string()
         if self.datatype.dtype is None:
@@ -101,18 +114,24 @@ class Attribute:
         while cursor.left:
             length, address, index = cursor.uint(4), cursor.offset(), cursor.uint(4)
             self.budget.spend(length + _STRING_OVERHEAD_BYTES, self.place)
-            strings.append(self.heaps.get(address, index, length).rstrip(b"\0") if length and address else b"")
+            strings.append(
+                self.heaps.get(address, index, length).rstrip(b"\0") if length and address else b""
+            )
         return strings
 
     def _unreadable(self, expected: str) -> BundleError:
         found = self.datatype.reason or f"{self.datatype.dtype} of shape {self.shape}"
-        return refuse("HDF-07", self.place, f"attribute {clip(self.name)!r} to hold {expected}", found)
+        return refuse(
+            "HDF-07", self.place, f"attribute {clip(self.name)!r} to hold {expected}", found
+        )
 
 
 class Attributes:
     """The attributes of one object, by name."""
 
-    def __init__(self, source: Source, header: Header, shared: Shared, budget: AttributeBudget) -> None:
+    def __init__(
+        self, source: Source, header: Header, shared: Shared, budget: AttributeBudget
+    ) -> None:
         self._source = source
         self._header = header
         self._shared = shared
@@ -160,14 +179,27 @@ class Attributes:
     def _read(self, name: str, data: bytes, address: int) -> Attribute:
         cursor = Cursor(self._source, data, address)
         prefix = _read_prefix(cursor)
-        datatype = self._shared.datatype(cursor.take(prefix.datatype_bytes), address, prefix.flags & 1)
+        datatype = self._shared.datatype(
+            cursor.take(prefix.datatype_bytes), address, prefix.flags & 1
+        )
         cursor.take(-cursor.at % 8 if prefix.padded else 0)
-        space = self._shared.dataspace(cursor.take(prefix.dataspace_bytes), address, prefix.flags & 2)
+        space = self._shared.dataspace(
+            cursor.take(prefix.dataspace_bytes), address, prefix.flags & 2
+        )
         cursor.take(-cursor.at % 8 if prefix.padded else 0)
         place = f"{self._source.place}@{self._source.base + address}"
         raw = cursor.take(_size(datatype, space, cursor))
         self._budget.spend(len(raw), place)
-        return Attribute(name, place, datatype, space.dims or (), raw, self._shared.heaps, self._source, self._budget)
+        return Attribute(
+            name,
+            place,
+            datatype,
+            space.dims or (),
+            raw,
+            self._shared.heaps,
+            self._source,
+            self._budget,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,9 @@ CHUNK_NODES = 1
 _DEEPEST = 40
 
 
-def leaves_v1(source: Source, address: int, kind: int, key_bytes: int) -> Iterator[tuple[bytes, int]]:
+def leaves_v1(
+    source: Source, address: int, kind: int, key_bytes: int
+) -> Iterator[tuple[bytes, int]]:
     """Key and child address of every entry at level 0 of the tree at `address`."""
     pending: list[tuple[int, int | None]] = [(address, None)]
     while pending:
@@ -68,7 +70,9 @@ def records_v2(source: Source, address: int, kinds: tuple[int, ...]) -> Iterator
         pointer = source.offset_bytes + sum(counts[depth])
         used = 10 + count * tree.record_bytes + ((count + 1) * pointer if depth else 0)
         cursor = source.checked(node, min(used, tree.node_bytes))
-        cursor.expect((b"BTIN" if depth else b"BTLF") + bytes([0, tree.kind]), "signature and node type")
+        cursor.expect(
+            (b"BTIN" if depth else b"BTLF") + bytes([0, tree.kind]), "signature and node type"
+        )
         for _ in range(count):
             yield tree.kind, cursor.take(tree.record_bytes)
         if depth:

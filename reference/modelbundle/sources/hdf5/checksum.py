@@ -1,12 +1,14 @@
 """The two checksums of HDF5: lookup3 over metadata, Fletcher-32 over chunks.
 
-    >>> hex(lookup3(b""))
-    '0xdeadbeef'
+>>> hex(lookup3(b""))
+'0xdeadbeef'
 """
 
 from __future__ import annotations
 
 import struct
+
+import numpy as np
 
 _MASK = 0xFFFFFFFF
 
@@ -59,8 +61,6 @@ class Fletcher32:
 
     def update(self, data: bytes) -> None:
         """Add `data`, of even length unless it is the last."""
-        import numpy as np
-
         words = np.frombuffer(data + b"\0" * (len(data) % 2), ">u2").astype(np.uint64)
         weights = np.arange(len(words), 0, -1, dtype=np.uint64)
         second = self._second + len(words) * self._first + int(words @ weights)

@@ -16,7 +16,14 @@ from math import prod
 from modelbundle.sources.hdf5.arrays import extensible_array, fixed_array
 from modelbundle.sources.hdf5.btrees import CHUNK_NODES, leaves_v1, records_v2
 from modelbundle.sources.hdf5.file import Dataset
-from modelbundle.sources.hdf5.messages import EXTENSIBLE_ARRAY, FIXED_ARRAY, IMPLICIT, SINGLE, TREE_V2, Chunked
+from modelbundle.sources.hdf5.messages import (
+    EXTENSIBLE_ARRAY,
+    FIXED_ARRAY,
+    IMPLICIT,
+    SINGLE,
+    TREE_V2,
+    Chunked,
+)
 from modelbundle.sources.hdf5.source import Cursor, Source
 
 _MOST_CHUNKS = 1 << 21
@@ -30,7 +37,9 @@ class ChunkTable:
     """The chunks of one dataset that are stored."""
 
     def __init__(self, dataset: Dataset, layout: Chunked) -> None:
-        self.grid = tuple(-(-size // chunk) for size, chunk in zip(dataset.shape, layout.dims, strict=True))
+        self.grid = tuple(
+            -(-size // chunk) for size, chunk in zip(dataset.shape, layout.dims, strict=True)
+        )
         self.chunk_bytes = prod(layout.dims) * layout.element_bytes
         self.numbers = array("Q")
         self.addresses = array("Q")
@@ -65,7 +74,9 @@ def read_chunks(source: Source, dataset: Dataset, layout: Chunked) -> ChunkTable
     return table
 
 
-def _entries(source: Source, dataset: Dataset, layout: Chunked, table: ChunkTable) -> Iterator[Entry]:
+def _entries(
+    source: Source, dataset: Dataset, layout: Chunked, table: ChunkTable
+) -> Iterator[Entry]:
     address = layout.address
     assert address is not None
     if layout.index == SINGLE:
@@ -94,7 +105,12 @@ def _tree_v1(source: Source, address: int, layout: Chunked) -> Iterator[Entry]:
         offsets = [cursor.uint(8) for _ in range(rank)]
         if any(offset % dim for offset, dim in zip(offsets, layout.dims, strict=True)):
             raise cursor.malformed("chunks at multiples of their shape", offsets)
-        yield [offset // dim for offset, dim in zip(offsets, layout.dims, strict=True)], chunk, size, mask
+        yield (
+            [offset // dim for offset, dim in zip(offsets, layout.dims, strict=True)],
+            chunk,
+            size,
+            mask,
+        )
 
 
 def _tree_v2(source: Source, address: int, table: ChunkTable) -> Iterator[Entry]:
@@ -107,26 +123,36 @@ def _tree_v2(source: Source, address: int, table: ChunkTable) -> Iterator[Entry]
         yield [cursor.uint(8) for _ in range(rank)], chunk, size, mask
 
 
-def _implicit(address: int, dataset: Dataset, layout: Chunked, table: ChunkTable) -> Iterator[Entry]:
+def _implicit(
+    address: int, dataset: Dataset, layout: Chunked, table: ChunkTable
+) -> Iterator[Entry]:
     """Chunks one after another, as many as the largest extent has."""
-    counts = [-(-(size or 0) // dim) for size, dim in zip(dataset.space.largest, layout.dims, strict=True)]
+    counts = [
+        -(-(size or 0) // dim) for size, dim in zip(dataset.space.largest, layout.dims, strict=True)
+    ]
     for number in range(prod(table.grid)):
         position = _position(number, table.grid)
         stored = _number(position, counts)
         yield position, address + stored * table.chunk_bytes, table.chunk_bytes, 0
 
 
-def _strides(dataset: Dataset, layout: Chunked, source: Source, unlimited: int | None = None) -> list[int]:
+def _strides(
+    dataset: Dataset, layout: Chunked, source: Source, unlimited: int | None = None
+) -> list[int]:
     """Chunks along each axis of the largest extent, in the order in which an array numbers them.
 
     The one unlimited axis of an extensible array varies slowest, wherever it stands.
     """
-    counts = [1 if size is None else -(-size // dim)
-              for size, dim in zip(dataset.space.largest, layout.dims, strict=True)]  # fmt: skip
+    counts = [
+        1 if size is None else -(-size // dim)
+        for size, dim in zip(dataset.space.largest, layout.dims, strict=True)
+    ]
     if unlimited is not None:
         counts.insert(0, counts.pop(unlimited))
     if not all(counts):
-        raise source.malformed(dataset.address, "a largest extent that is not empty", dataset.space.largest)
+        raise source.malformed(
+            dataset.address, "a largest extent that is not empty", dataset.space.largest
+        )
     return counts
 
 

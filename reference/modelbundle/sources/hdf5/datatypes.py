@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 from modelbundle.sources.hdf5.source import Cursor
 
-FIXED, FLOAT, TIME, STRING, BITS, OPAQUE, COMPOUND, REFERENCE, ENUM, VARIABLE, ARRAY, COMPLEX = range(12)
+FIXED, FLOAT, TIME, STRING, BITS, OPAQUE, COMPOUND, REFERENCE, ENUM, VARIABLE, ARRAY, COMPLEX = (
+    range(12)
+)
 
 PAD_NUL_TERMINATED, PAD_NUL, PAD_SPACE = range(3)
 
@@ -34,7 +36,7 @@ class Datatype:
     """One element: its class, its size in bytes and its dtype in the standard.
 
     `swapped` is the width of the words whose bytes stand in the other order, or 0. `padding` is
-    that of a fixed string. `members` counts what a compound or an enumeration lists.
+    that of a fixed string.
     """
 
     kind: int
@@ -52,26 +54,28 @@ def read_datatype(cursor: Cursor, depth: int = 0) -> Datatype:
     first, bits, size = cursor.uint(1), cursor.uint(3), cursor.uint(4)
     kind, version = first & 15, first >> 4
     if not 1 <= version <= 5 or depth > _DEEPEST or not size:
-        raise cursor.malformed("a datatype of version 1 to 5, at most 8 deep, of some size", (version, depth, size))
+        expected = f"a datatype of version 1 to 5 and some size, at most {_DEEPEST} deep"
+        raise cursor.malformed(expected, (version, size, depth))
     if kind in (FIXED, BITS):
         return _integer(cursor, kind, bits, size)
     if kind == FLOAT:
         return _float(cursor, bits, size)
-    if kind == STRING:
-        dtype = f"bytes{size}" if size <= _LARGEST_BYTES_ELEMENT else None
-        return Datatype(kind, size, dtype, "very long strings", padding=bits & 15, is_text=True)
-    if kind == OPAQUE:
-        cursor.take(bits & 0xFF)
-        dtype = f"bytes{size}" if size <= _LARGEST_BYTES_ELEMENT else None
-        return Datatype(kind, size, dtype, "very large opaque elements")
-    if kind == COMPOUND:
-        return _compound(cursor, bits & 0xFFFF, version, size, depth)
-    if kind == ENUM:
-        return _enumeration(cursor, bits & 0xFFFF, version, size, depth)
-    if kind == VARIABLE:
-        return Datatype(kind, size, None, "elements of variable length", is_text=bits & 15 == 1)
+    if kind in (COMPOUND, ENUM):
+        read = _compound if kind == COMPOUND else _enumeration
+        return read(cursor, bits & 0xFFFF, version, size, depth)
     if kind == COMPLEX:
         return _complex(read_datatype(cursor, depth + 1), size)
+    return _simple(kind, bits, size)
+
+
+def _simple(kind: int, bits: int, size: int) -> Datatype:
+    """The classes whose properties do not matter here."""
+    if kind in (STRING, OPAQUE):
+        dtype = f"bytes{size}" if size <= _LARGEST_BYTES_ELEMENT else None
+        padding = bits & 15 if kind == STRING else PAD_NUL
+        return Datatype(kind, size, dtype, "very large elements", 0, padding, kind == STRING)
+    if kind == VARIABLE:
+        return Datatype(kind, size, None, "elements of variable length", is_text=bits & 15 == 1)
     names = {TIME: "times", REFERENCE: "references", ARRAY: "array elements"}
     return Datatype(kind, size, None, names.get(kind, f"datatype class {kind}"))
 
@@ -81,7 +85,9 @@ def _integer(cursor: Cursor, kind: int, bits: int, size: int) -> Datatype:
     if size not in (1, 2, 4, 8) or position or precision != 8 * size:
         return Datatype(kind, size, None, f"integers of {precision} bits in {size} bytes")
     sign = "" if bits & 8 and kind == FIXED else "u"
-    return Datatype(kind, size, f"{sign}int{precision}", swapped=size if bits & 1 and size > 1 else 0)
+    return Datatype(
+        kind, size, f"{sign}int{precision}", swapped=size if bits & 1 and size > 1 else 0
+    )
 
 
 def _float(cursor: Cursor, bits: int, size: int) -> Datatype:
@@ -91,10 +97,22 @@ def _float(cursor: Cursor, bits: int, size: int) -> Datatype:
     bias = cursor.uint(4)
     dtype = _FLOATS.get((precision, exponent_at, exponent, mantissa, bias))
     sign_at, implied, vax = bits >> 8 & 0xFF, bits >> 4 & 3 == 2, bits & 0x40
-    if position or mantissa_at or vax or not implied or precision != 8 * size or sign_at != precision - 1:
+    if (
+        position
+        or mantissa_at
+        or vax
+        or not implied
+        or precision != 8 * size
+        or sign_at != precision - 1
+    ):
         dtype = None
-    return Datatype(FLOAT, size, dtype, f"floats of {precision} bits in {size} bytes, not of IEEE 754",
-                    swapped=size if bits & 1 else 0)  # fmt: skip
+    return Datatype(
+        FLOAT,
+        size,
+        dtype,
+        f"floats of {precision} bits in {size} bytes, not of IEEE 754",
+        swapped=size if bits & 1 else 0,
+    )
 
 
 def _compound(cursor: Cursor, count: int, version: int, size: int, depth: int) -> Datatype:
@@ -124,7 +142,9 @@ def _member(cursor: Cursor, version: int, size: int) -> tuple[bytes, int]:
 
 def _complex(part: Datatype, size: int) -> Datatype:
     dtype = _COMPLEX.get(part.dtype or "") if size == 2 * part.size else None
-    return Datatype(COMPLEX, size, dtype, "complex numbers of an unknown float", swapped=part.swapped)
+    return Datatype(
+        COMPLEX, size, dtype, "complex numbers of an unknown float", swapped=part.swapped
+    )
 
 
 def _enumeration(cursor: Cursor, count: int, version: int, size: int, depth: int) -> Datatype:

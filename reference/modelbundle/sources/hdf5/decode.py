@@ -14,13 +14,16 @@ from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from modelbundle.core.blobs import Blob, SliceBlob
 from modelbundle.sources.hdf5.chunks import ChunkTable, read_chunks
 from modelbundle.sources.hdf5.datatypes import PAD_NUL, PAD_NUL_TERMINATED, Datatype
 from modelbundle.sources.hdf5.file import Dataset
-from modelbundle.sources.hdf5.filters import SMALL_BYTES, unfilter
+from modelbundle.sources.hdf5.filters import unfilter
 from modelbundle.sources.hdf5.messages import Chunked
 from modelbundle.sources.hdf5.source import Source, mismatch
+from modelbundle.sources.spool import MEMORY_BYTES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,11 +43,16 @@ def check_decodable(source: Source, dataset: Dataset) -> None:
     if not isinstance(layout, Chunked) or not dataset.size:
         return
     chunk_bytes = prod(layout.dims) * layout.element_bytes
-    rows_are_whole = all(chunk >= size for chunk, size in zip(layout.dims[1:], dataset.shape[1:], strict=True))
+    rows_are_whole = all(
+        chunk >= size for chunk, size in zip(layout.dims[1:], dataset.shape[1:], strict=True)
+    )
     row_bytes = chunk_bytes // layout.dims[0]
-    if chunk_bytes > SMALL_BYTES and (not rows_are_whole or row_bytes > SMALL_BYTES):
-        raise mismatch(_place(source, dataset), f"chunks of at most {SMALL_BYTES} bytes, or of whole rows",
-                      f"{dataset.path!r} with chunks of shape {layout.dims}")  # fmt: skip
+    if chunk_bytes > MEMORY_BYTES and (not rows_are_whole or row_bytes > MEMORY_BYTES):
+        raise mismatch(
+            _place(source, dataset),
+            f"chunks of at most {MEMORY_BYTES} bytes, or of whole rows",
+            f"{dataset.path!r} with chunks of shape {layout.dims}",
+        )
 
 
 def decode(source: Source, dataset: Dataset, put: Put) -> None:
@@ -58,7 +66,7 @@ def decode(source: Source, dataset: Dataset, put: Put) -> None:
         return
     table = read_chunks(source, dataset, layout)
     _check_stored(source, dataset, layout, table)
-    if table.chunk_bytes > SMALL_BYTES:
+    if table.chunk_bytes > MEMORY_BYTES:
         _decode_rows(source, dataset, layout, table, put)
     else:
         _decode_boxes(source, dataset, layout, table, put)
@@ -75,8 +83,12 @@ def _check_stored(source: Source, dataset: Dataset, layout: Chunked, table: Chun
     for address, size in sorted(zip(table.addresses, table.sizes, strict=True)):
         fits = size * _INFLATION >= table.chunk_bytes if filtered else size == table.chunk_bytes
         if not fits or address < at or source.base + address + size > source.size:
-            raise mismatch(f"{source.place}@{source.base + address}", "chunks apart from each other in the file, "
-                          f"each of about {table.chunk_bytes} bytes", f"{size} bytes")  # fmt: skip
+            raise mismatch(
+                f"{source.place}@{source.base + address}",
+                "chunks apart from each other in the file, "
+                f"each of about {table.chunk_bytes} bytes",
+                f"{size} bytes",
+            )
         at = address + size
 
 
@@ -84,7 +96,7 @@ def _decode_contiguous(source: Source, dataset: Dataset, put: Put) -> None:
     """Swapped or padded elements, or a dataset that was never written."""
     address = getattr(dataset.layout, "address", None)
     element = dataset.datatype.size
-    step = max(SMALL_BYTES // element, 1) * element
+    step = max(MEMORY_BYTES // element, 1) * element
     for offset in range(0, dataset.size, step):
         length = min(step, dataset.size - offset)
         if address is None:
@@ -101,8 +113,6 @@ def _filled(dataset: Dataset, length: int) -> bytes:
 
 def to_plain(data: bytes, datatype: Datatype) -> bytes:
     """Whole elements as stored, to little-endian and NUL-padded."""
-    import numpy as np
-
     if datatype.swapped:
         return np.frombuffer(data, np.uint8).reshape(-1, datatype.swapped)[:, ::-1].tobytes()
     if datatype.padding == PAD_NUL:
@@ -119,10 +129,19 @@ def _chunk(source: Source, dataset: Dataset, layout: Chunked, table: ChunkTable,
     """The elements of the chunk in row `at` of the table."""
     address, size = table.addresses[at], table.sizes[at]
     position = _position(table.numbers[at], table.grid)
-    is_edge = any((p + 1) * chunk > size for p, chunk, size in zip(position, layout.dims, dataset.shape, strict=True))
+    is_edge = any(
+        (p + 1) * chunk > size
+        for p, chunk, size in zip(position, layout.dims, dataset.shape, strict=True)
+    )
     stored = SliceBlob(source.blob, source.base + address, size)
     filters = () if layout.plain_edges and is_edge else dataset.filters
-    return unfilter(stored, filters, table.masks[at], table.chunk_bytes, f"{source.place}@{source.base + address}")
+    return unfilter(
+        stored,
+        filters,
+        table.masks[at],
+        table.chunk_bytes,
+        f"{source.place}@{source.base + address}",
+    )
 
 
 def _position(number: int, grid: tuple[int, ...]) -> tuple[int, ...]:
@@ -133,16 +152,16 @@ def _position(number: int, grid: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(reversed(position))
 
 
-def _decode_rows(source: Source, dataset: Dataset, layout: Chunked, table: ChunkTable, put: Put) -> None:
+def _decode_rows(
+    source: Source, dataset: Dataset, layout: Chunked, table: ChunkTable, put: Put
+) -> None:
     """Large chunks of whole rows, one below the other: a few rows at a time."""
-    import numpy as np
-
     by_number = {number: at for at, number in enumerate(table.numbers)}
     element, shape = dataset.datatype.size, dataset.shape
     row_bytes = prod(shape[1:]) * element
     stored_row = table.chunk_bytes // layout.dims[0]
     kept = (slice(None), *(slice(size) for size in shape[1:]))
-    step = max(SMALL_BYTES // stored_row, 1)
+    step = max(MEMORY_BYTES // stored_row, 1)
     for number in range(table.grid[0]):
         at = by_number.get(number)
         chunk = None if at is None else _chunk(source, dataset, layout, table, at)
@@ -157,9 +176,9 @@ def _decode_rows(source: Source, dataset: Dataset, layout: Chunked, table: Chunk
             put((first + start) * row_bytes, to_plain(data, dataset.datatype))
 
 
-def _decode_boxes(source: Source, dataset: Dataset, layout: Chunked, table: ChunkTable, put: Put) -> None:
-    import numpy as np
-
+def _decode_boxes(
+    source: Source, dataset: Dataset, layout: Chunked, table: ChunkTable, put: Put
+) -> None:
     axis, step = _box(dataset, layout)
     chunks = _by_box(table, axis, step)
     grid = (*table.grid[:axis], -(-table.grid[axis] // step))
@@ -168,7 +187,9 @@ def _decode_boxes(source: Source, dataset: Dataset, layout: Chunked, table: Chun
         box = np.frombuffer(_filled(dataset, prod(sizes) * dataset.datatype.size), np.uint8)
         box = box.reshape(*sizes, dataset.datatype.size).copy()
         for at in chunks.get(number, ()):
-            _place_chunk(box, first, _chunk(source, dataset, layout, table, at), layout, table, at)
+            chunk = _chunk(source, dataset, layout, table, at)
+            elements = np.frombuffer(chunk.read(0, chunk.size), np.uint8).reshape(*layout.dims, -1)
+            _place_chunk(box, first, _position(table.numbers[at], table.grid), elements)
         _put_box(box, first, axis, dataset, put)
 
 
@@ -209,15 +230,11 @@ def _extent(
 
 
 def _place_chunk(
-    box: Bytes, first: tuple[int, ...], chunk: Blob, layout: Chunked, table: ChunkTable, at: int
+    box: Bytes, first: tuple[int, ...], position: tuple[int, ...], elements: Bytes
 ) -> None:
     """Copy the part of a chunk that lies in the box, which is all of it but for the edges."""
-    import numpy as np
-
-    elements = np.frombuffer(chunk.read(0, chunk.size), np.uint8).reshape(*layout.dims, -1)
     target, taken = [], []
-    position = _position(table.numbers[at], table.grid)
-    for p, dim, start, size in zip(position, layout.dims, first, box.shape, strict=False):
+    for p, dim, start, size in zip(position, elements.shape, first, box.shape, strict=False):
         begin = p * dim - start
         target.append(slice(begin, min(begin + dim, size)))
         taken.append(slice(0, min(dim, size - begin)))
@@ -231,4 +248,3 @@ def _put_box(box: Bytes, first: tuple[int, ...], axis: int, dataset: Dataset, pu
         for number, size in enumerate(dataset.shape):
             offset = offset * size + first[number] + (inner[number] if number < axis else 0)
         put(offset * dataset.datatype.size, to_plain(box[inner].tobytes(), dataset.datatype))
-

@@ -1,8 +1,8 @@
 """An HDF5 file opened for its structure: groups, attributes, and where each dataset's bytes lie.
 
-    file = File(blob, "net.h5")
-    for dataset in file.datasets():
-        dataset.path, dataset.datatype.dtype, dataset.shape, dataset.plain_range
+file = File(blob, "net.h5")
+for dataset in file.datasets():
+    dataset.path, dataset.datatype.dtype, dataset.shape, dataset.plain_range
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from modelbundle.core.blobs import Blob
 from modelbundle.core.findings import checks, clip, refuse
 from modelbundle.core.limits import LIMITS
 from modelbundle.sources.hdf5.attributes import AttributeBudget, Attributes
-from modelbundle.sources.hdf5.datatypes import OPAQUE, PAD_NUL, Datatype
+from modelbundle.sources.hdf5.datatypes import PAD_NUL, Datatype
 from modelbundle.sources.hdf5.headers import (
     DATASPACE,
     DATATYPE,
@@ -95,7 +95,7 @@ class Dataset:
 
 
 class File:
-    """The structure of one HDF5 file. Raises BundleError (HDF-01 to HDF-10), now or while walking."""
+    """The structure of one HDF5 file; raises BundleError (HDF-01 to HDF-10), also while walking."""
 
     def __init__(self, blob: Blob, place: str) -> None:
         self.source = Source(blob, place)
@@ -128,17 +128,26 @@ class File:
             elif (layout := header.first(LAYOUT)) is not None:
                 yield self._dataset(path, header, layout)
             elif header.first(DATATYPE) is None:
-                raise self.source.malformed(address, "a group, a dataset or a datatype", f"{clip(path)!r}")
+                raise self.source.malformed(
+                    address, "a group, a dataset or a datatype", f"{clip(path)!r}"
+                )
 
     @checks("HDF-10")
     def _check_once(self, address: int, path: str, seen: dict[int, str]) -> None:
         """A group stands at one path: two are a cycle, or could multiply without end."""
         other = seen.setdefault(address, path)
         if other is not path:
-            raise refuse("HDF-10", f"{self.source.place}@{self.source.base + address}", "a group at one path",
-                         f"/{clip(path)} and /{clip(other)}", "write the file without hard links to groups")  # fmt: skip
+            raise refuse(
+                "HDF-10",
+                f"{self.source.place}@{self.source.base + address}",
+                "a group at one path",
+                f"/{clip(path)} and /{clip(other)}",
+                "write the file without hard links to groups",
+            )
         if len(path.encode()) > LIMITS.name_bytes:
-            raise self.source.malformed(address, f"paths of at most {LIMITS.name_bytes} bytes", clip(path))
+            raise self.source.malformed(
+                address, f"paths of at most {LIMITS.name_bytes} bytes", clip(path)
+            )
 
     def _check_count(self, address: int, count: int) -> None:
         if count > LIMITS.hdf5_objects:
@@ -151,19 +160,31 @@ class File:
         self._check_storage(header, path)
         type_message, space_message = header.first(DATATYPE), header.first(DATASPACE)
         if type_message is None or space_message is None:
-            raise self.source.malformed(header.address, "a dataset with datatype and dataspace", clip(path))
-        datatype = self._shared.datatype(type_message.data, type_message.address, type_message.shared)
-        space = self._shared.dataspace(space_message.data, space_message.address, space_message.shared)
+            raise self.source.malformed(
+                header.address, "a dataset with datatype and dataspace", clip(path)
+            )
+        datatype = self._shared.datatype(
+            type_message.data, type_message.address, type_message.shared
+        )
+        space = self._shared.dataspace(
+            space_message.data, space_message.address, space_message.shared
+        )
         layout = read_layout(Cursor(self.source, layout_message.data, layout_message.address), path)
         attributes = self._attributes(header)
         dtype = self._dtype(datatype, path, header)
         needs_more = isinstance(layout, Chunked) or layout.address is None
         dataset = Dataset(
-            path, header.address, datatype, dtype, space, layout,
+            path,
+            header.address,
+            datatype,
+            dtype,
+            space,
+            layout,
             self._filters(header, path) if needs_more else (),
             self._fill_value(header) if needs_more else None,
-            self.source.base, attributes,
-        )  # fmt: skip
+            self.source.base,
+            attributes,
+        )
         self._check_size(dataset)
         return dataset
 
@@ -171,16 +192,24 @@ class File:
     def _check_storage(self, header: Header, path: str) -> None:
         external = header.first(EXTERNAL_FILES)
         if external is not None:
-            raise refuse("HDF-01", f"{self.source.place}@{self.source.base + external.address}",
-                         "data stored in this file", f"{clip(path)!r} keeps its data in other files",
-                         "repack the file with h5repack")  # fmt: skip
+            raise refuse(
+                "HDF-01",
+                f"{self.source.place}@{self.source.base + external.address}",
+                "data stored in this file",
+                f"{clip(path)!r} keeps its data in other files",
+                "repack the file with h5repack",
+            )
 
     @checks("HDF-06")
     def _dtype(self, datatype: Datatype, path: str, header: Header) -> str:
         if datatype.dtype is None:
-            raise refuse("HDF-06", f"{self.source.place}@{self.source.base + header.address}",
-                         "elements of a fixed size that a tensor can have",
-                         f"{clip(path)!r} holds {datatype.reason}", "store numbers or fixed-length strings")  # fmt: skip
+            raise refuse(
+                "HDF-06",
+                f"{self.source.place}@{self.source.base + header.address}",
+                "elements of a fixed size that a tensor can have",
+                f"{clip(path)!r} holds {datatype.reason}",
+                "store numbers or fixed-length strings",
+            )
         return datatype.dtype
 
     def _filters(self, header: Header, path: str) -> tuple[Filter, ...]:
@@ -193,7 +222,9 @@ class File:
         message, read = header.first(FILL_VALUE), read_fill_value
         if message is None:
             message, read = header.first(FILL_VALUE_OLD), read_old_fill_value
-        return None if message is None else read(Cursor(self.source, *self._shared.resolve(message)))
+        return (
+            None if message is None else read(Cursor(self.source, *self._shared.resolve(message)))
+        )
 
     def _check_size(self, dataset: Dataset) -> None:
         """What is declared is what is stored, and what must be decoded stays within the limit."""
@@ -202,7 +233,9 @@ class File:
         if max(dataset.size, *dataset.shape, 0) > _MOST_BYTES:
             raise mismatch(place, f"at most {_MOST_BYTES} bytes", what)
         if dataset.fill_value is not None and len(dataset.fill_value) != dataset.datatype.size:
-            raise mismatch(place, f"a fill value of {dataset.datatype.size} bytes", len(dataset.fill_value))
+            raise mismatch(
+                place, f"a fill value of {dataset.datatype.size} bytes", len(dataset.fill_value)
+            )
         if isinstance(dataset.layout, Chunked):
             self._check_chunks(dataset, dataset.layout, place)
         elif dataset.layout.address is not None:
@@ -216,7 +249,9 @@ class File:
     def _check_chunks(self, dataset: Dataset, layout: Chunked, place: str) -> None:
         if len(layout.dims) != len(dataset.shape) or layout.element_bytes != dataset.datatype.size:
             found = f"{layout.dims} of {layout.element_bytes}"
-            raise mismatch(place, f"chunks for shape {dataset.shape} of {dataset.datatype.size} bytes", found)
+            raise mismatch(
+                place, f"chunks for shape {dataset.shape} of {dataset.datatype.size} bytes", found
+            )
 
     def _check_stored(self, dataset: Dataset, layout: Contiguous, place: str, what: str) -> None:
         stored = dataset.size if layout.size is None else layout.size
@@ -224,4 +259,6 @@ class File:
             raise mismatch(place, f"{dataset.size} bytes for {what}", stored)
         end = self.source.base + (layout.address or 0) + stored
         if stored and end > self.source.size:
-            raise mismatch(place, f"{what} within {self.source.size} bytes of file", f"its end at {end}")
+            raise mismatch(
+                place, f"{what} within {self.source.size} bytes of file", f"its end at {end}"
+            )

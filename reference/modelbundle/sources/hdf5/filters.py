@@ -8,23 +8,23 @@ files. What comes out must have exactly the size that the chunk's shape states.
 
 from __future__ import annotations
 
-import os
-import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import BinaryIO
+from collections.abc import Callable, Iterator, Sequence
 
-from modelbundle.core.blobs import Blob, BytesBlob, SliceBlob, check_range, walk
+import numpy as np
+
+from modelbundle.core.blobs import Blob, SliceBlob, walk
 from modelbundle.sources.hdf5.checksum import Fletcher32
 from modelbundle.sources.hdf5.messages import DEFLATE, FLETCHER32, SHUFFLE, Filter
 from modelbundle.sources.hdf5.source import mismatch
+from modelbundle.sources.spool import collect
 
-SMALL_BYTES = 16 << 20
-"""Chunks up to this size are decoded in memory."""
 _PIECE_BYTES = 4 << 20
 
 
-def unfilter(stored: Blob, filters: Sequence[Filter], mask: int, chunk_bytes: int, place: str) -> Blob:
+def unfilter(
+    stored: Blob, filters: Sequence[Filter], mask: int, chunk_bytes: int, place: str
+) -> Blob:
     """The elements of a chunk; raises BundleError (HDF-09) where they are not what is declared."""
     applied = [each for number, each in enumerate(filters) if not mask >> number & 1]
     for position in reversed(range(len(applied))):
@@ -36,7 +36,7 @@ def unfilter(stored: Blob, filters: Sequence[Filter], mask: int, chunk_bytes: in
 
 
 def _inflate(stored: Blob, _: Filter, size: int, place: str) -> Blob:
-    return _collect(_inflated(stored, size, place), size)
+    return collect(_inflated(stored, size, place), size)
 
 
 def _inflated(stored: Blob, size: int, place: str) -> Iterator[bytes]:
@@ -66,12 +66,10 @@ def _unshuffle(stored: Blob, shuffle: Filter, _: int, place: str) -> Blob:
         raise mismatch(place, "a shuffle filter that states the size of an element", shuffle.values)
     if width == 1 or stored.size < width:
         return stored
-    return _collect(_unshuffled(stored, width), stored.size)
+    return collect(_unshuffled(stored, width), stored.size)
 
 
 def _unshuffled(stored: Blob, width: int) -> Iterator[bytes]:
-    import numpy as np
-
     count = stored.size // width
     step = max(_PIECE_BYTES // width, 1)
     for start in range(0, count, step):
@@ -102,24 +100,3 @@ _UNDO: dict[int, Callable[[Blob, Filter, int, str], Blob]] = {
     SHUFFLE: _unshuffle,
     FLETCHER32: _verify,
 }
-
-
-def _collect(pieces: Iterable[bytes], size: int) -> Blob:
-    """A blob of `pieces`: in memory up to `SMALL_BYTES`, beyond in a temporary file."""
-    return BytesBlob(b"".join(pieces)) if size <= SMALL_BYTES else _Spool(pieces)
-
-
-class _Spool:
-    """Bytes in a temporary file, which goes away with this object."""
-
-    def __init__(self, pieces: Iterable[bytes]) -> None:
-        self._file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the blob)
-        for piece in pieces:
-            self._file.write(piece)
-        self._file.flush()
-        self.size = self._file.tell()
-
-    def read(self, offset: int, length: int) -> bytes:
-        """See `Blob.read`."""
-        check_range(self.size, offset, length)
-        return os.pread(self._file.fileno(), length, offset)

@@ -1,7 +1,7 @@
 """Object headers: the messages that describe a group or a dataset (Specification, IV.A).
 
-    header = read_header(source, address)
-    layout = header.first(LAYOUT)
+header = read_header(source, address)
+layout = header.first(LAYOUT)
 """
 
 from __future__ import annotations
@@ -87,7 +87,9 @@ def _messages_v1(source: Source, address: int) -> Iterator[Message]:
             kind, length, flags = _MESSAGE_V1.unpack_from(data, at)
             at += 8
             if at + length > size:
-                raise source.malformed(start + at, f"a message of {length} bytes", f"{size - at} bytes")
+                raise source.malformed(
+                    start + at, f"a message of {length} bytes", f"{size - at} bytes"
+                )
             left -= 1
             message = Message(kind, data[at : at + length], start + at, bool(flags & _SHARED))
             if kind == CONTINUATION:

@@ -1,7 +1,7 @@
-"""Heaps: the global heap of variable-length data and the fractal heap (Specification, III.E, III.G).
+"""Heaps: the global heap of variable-length data and the fractal heap (Specification, III).
 
-    heap = FractalHeap(source, address)
-    data, address = heap.get(heap_id)
+heap = FractalHeap(source, address)
+data, address = heap.get(heap_id)
 """
 
 from __future__ import annotations
@@ -82,11 +82,16 @@ class FractalHeap:
         cursor.take(2)
         self._root, self._root_rows = cursor.offset(), cursor.uint(2)
         sizes = (self._width, self._first_block, self._largest_direct)
-        if any(size < 1 or size & size - 1 for size in sizes) or not 1 <= bits <= _LARGEST_SPACE_BITS:
+        if (
+            any(size < 1 or size & size - 1 for size in sizes)
+            or not 1 <= bits <= _LARGEST_SPACE_BITS
+        ):
             raise cursor.malformed("a doubling table of powers of two", (*sizes, bits))
         self._space_bytes = (bits + 7) // 8
         self._length_bytes = count_bytes(min(self._largest_direct, largest_managed))
-        self._direct_rows = max(self._largest_direct.bit_length() - self._first_block.bit_length() + 2, 0)
+        self._direct_rows = max(
+            self._largest_direct.bit_length() - self._first_block.bit_length() + 2, 0
+        )
 
     def get(self, heap_id: bytes) -> tuple[bytes, int]:
         """The bytes of an object and the address at which they lie."""
@@ -144,7 +149,9 @@ class FractalHeap:
             base += block_base
             rows = 0 if row < self._direct_rows else self._rows_of(size)
         if address is None or offset < base or offset - base + length > size:
-            raise self._source.malformed(self._address, "an object within one block", (offset, length))
+            raise self._source.malformed(
+                self._address, "an object within one block", (offset, length)
+            )
         self._check_block(address, size)
         return address + offset - base
 

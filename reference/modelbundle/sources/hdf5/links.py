@@ -8,6 +8,7 @@ Hard links only. A soft, external or user-defined link is refused wherever it le
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from modelbundle.core.findings import BundleError, checks, refuse
 from modelbundle.core.limits import LIMITS
@@ -32,7 +33,7 @@ def read_links(source: Source, header: Header) -> list[tuple[str, int]]:
     Raises BundleError (HDF-02, HDF-03, HDF-08).
     """
     links = sorted(_all_links(source, header))
-    for (name, _), (following, _) in zip(links, links[1:], strict=False):
+    for (name, _), (following, _) in pairwise(links):
         if name == following:
             raise source.malformed(header.address, "each name once in a group", repr(name))
     return [(_decode(source, header, name), address) for name, address in links]
@@ -55,7 +56,9 @@ def _decode(source: Source, header: Header, name: bytes) -> str:
     except UnicodeDecodeError:
         raise source.malformed(header.address, "a link name in UTF-8", name[:80]) from None
     if not text or text == "." or "/" in text or len(name) > LIMITS.name_bytes:
-        raise source.malformed(header.address, f"a link name of 1 to {LIMITS.name_bytes} bytes, no '/'", text)
+        raise source.malformed(
+            header.address, f"a link name of 1 to {LIMITS.name_bytes} bytes, no '/'", text
+        )
     return text
 
 
@@ -68,7 +71,11 @@ def _symbol_table(source: Source, cursor: Cursor) -> Iterator[tuple[bytes, int]]
         count, entry_bytes = head.uint(2), 2 * source.offset_bytes + 24
         entries = source.cursor(node + 8, count * entry_bytes)
         for _ in range(count):
-            at, address, cached = entries.uint(source.offset_bytes), entries.offset(), entries.uint(4)
+            at, address, cached = (
+                entries.uint(source.offset_bytes),
+                entries.offset(),
+                entries.uint(4),
+            )
             entries.take(20)
             name = source.read_name(names + at, names_bytes - at)
             if cached == _CACHED_SOFT_LINK or address is None:
@@ -114,6 +121,10 @@ def _refuse_link(cursor: Cursor, kind: int, name: bytes) -> BundleError:
     """An external link leads into another file; a soft one to whatever has its name."""
     rule = "HDF-02" if kind == _EXTERNAL else "HDF-03"
     names = {_SOFT: "soft", _EXTERNAL: "external"}
-    return refuse(rule, f"{cursor.source.place}@{cursor.source.base + cursor.address}", "hard links only",
-                  f"{names.get(kind, 'user-defined')} link {name[:80].decode(errors='replace')!r}",
-                  "replace the link by the data that it leads to")  # fmt: skip
+    return refuse(
+        rule,
+        f"{cursor.source.place}@{cursor.source.base + cursor.address}",
+        "hard links only",
+        f"{names.get(kind, 'user-defined')} link {name[:80].decode(errors='replace')!r}",
+        "replace the link by the data that it leads to",
+    )

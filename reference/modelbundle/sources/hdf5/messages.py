@@ -1,6 +1,6 @@
 """Messages that describe a dataset: dataspace, layout, filters, fill value (Specification, IV.A.2).
 
-    read_dataspace(cursor)      # Dataspace(dims=(3, 4), largest=(3, None))
+read_dataspace(cursor)      # Dataspace(dims=(3, 4), largest=(3, None))
 """
 
 from __future__ import annotations
@@ -12,7 +12,15 @@ from modelbundle.core.limits import LIMITS
 from modelbundle.sources.hdf5.source import Cursor
 
 DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3
-_FILTERS = {4: "szip", 5: "nbit", 6: "scale-offset", 32000: "lzf", 32001: "blosc", 32004: "lz4", 32015: "zstd"}
+_FILTERS = {
+    4: "szip",
+    5: "nbit",
+    6: "scale-offset",
+    32000: "lzf",
+    32001: "blosc",
+    32004: "lz4",
+    32015: "zstd",
+}
 _MOST_FILTERS = 32
 
 
@@ -71,7 +79,12 @@ class Chunked:
 
 _COMPACT, _CONTIGUOUS, _CHUNKED, _VIRTUAL = range(4)
 SINGLE, IMPLICIT, FIXED_ARRAY, EXTENSIBLE_ARRAY, TREE_V2 = range(1, 6)
-_INDEX_PARAMETERS = {IMPLICIT: (), FIXED_ARRAY: (1,), EXTENSIBLE_ARRAY: (1, 1, 1, 1, 1), TREE_V2: (4, 1, 1)}
+_INDEX_PARAMETERS = {
+    IMPLICIT: (),
+    FIXED_ARRAY: (1,),
+    EXTENSIBLE_ARRAY: (1, 1, 1, 1, 1),
+    TREE_V2: (4, 1, 1),
+}
 
 
 def read_layout(cursor: Cursor, path: str) -> Contiguous | Chunked:
@@ -96,17 +109,23 @@ def read_layout(cursor: Cursor, path: str) -> Contiguous | Chunked:
 @checks("HDF-04")
 def _check_not_virtual(cursor: Cursor, kind: int, path: str) -> None:
     if kind == _VIRTUAL:
-        raise refuse("HDF-04", f"{cursor.source.place}@{cursor.address}", "data stored in this file",
-                     f"{path!r} is a virtual dataset", "repack the file with h5repack")  # fmt: skip
+        raise refuse(
+            "HDF-04",
+            f"{cursor.source.place}@{cursor.address}",
+            "data stored in this file",
+            f"{path!r} is a virtual dataset",
+            "repack the file with h5repack",
+        )
 
 
 def _layout_v1(cursor: Cursor) -> Contiguous | Chunked:
     rank, kind = cursor.uint(1), cursor.uint(1)
     cursor.take(5)
     address = None if kind == _COMPACT else cursor.offset()
-    dims = tuple(cursor.uint(4) for _ in range(rank))
     if kind == _CHUNKED:
-        return _chunk_of(cursor, address, dims)
+        dims, element_bytes = _chunk_shape(cursor, rank, 4)
+        return Chunked(address, dims, element_bytes)
+    cursor.take(4 * rank)
     if kind == _CONTIGUOUS:
         return Contiguous(address, None)
     if kind != _COMPACT:
@@ -123,35 +142,31 @@ def _compact(cursor: Cursor, size: int) -> Contiguous:
 def _chunked_v3(cursor: Cursor) -> Chunked:
     rank = cursor.uint(1)
     address = cursor.offset()
-    return _chunk_of(cursor, address, tuple(cursor.uint(4) for _ in range(rank)))
+    dims, element_bytes = _chunk_shape(cursor, rank, 4)
+    return Chunked(address, dims, element_bytes)
 
 
 def _chunked_v4(cursor: Cursor) -> Chunked:
     flags, rank, width = cursor.uint(1), cursor.uint(1), cursor.uint(1)
     if not 1 <= width <= 8:
         raise cursor.malformed("dimensions of 1 to 8 bytes", width)
-    dims = tuple(cursor.uint(width) for _ in range(rank))
-    index = cursor.uint(1)
+    dims, element_bytes = _chunk_shape(cursor, rank, width)
+    index, parameters = cursor.uint(1), list[int]()
     if index == SINGLE:
-        parameters = (cursor.length(), cursor.uint(4)) if flags & 2 else ()
+        parameters = [cursor.length(), cursor.uint(4)] if flags & 2 else []
     elif index in _INDEX_PARAMETERS:
-        parameters = tuple(cursor.uint(width) for width in _INDEX_PARAMETERS[index])
+        parameters = [cursor.uint(width) for width in _INDEX_PARAMETERS[index]]
     else:
         raise cursor.malformed("a chunk index of type 1 to 5", index)
-    return _chunk_of(cursor, cursor.offset(), dims, index, parameters, bool(flags & 1))
+    return Chunked(cursor.offset(), dims, element_bytes, index, tuple(parameters), bool(flags & 1))
 
 
-def _chunk_of(
-    cursor: Cursor,
-    address: int | None,
-    dims: tuple[int, ...],
-    index: int = 0,
-    parameters: tuple[int, ...] = (),
-    plain_edges: bool = False,
-) -> Chunked:
-    if len(dims) < 2 or not all(dims):
+def _chunk_shape(cursor: Cursor, rank: int, width: int) -> tuple[tuple[int, ...], int]:
+    """Elements of a chunk along each axis, and bytes of an element, which stand last."""
+    *dims, element_bytes = (cursor.uint(width) for _ in range(max(rank, 1)))
+    if not dims or not all(dims):
         raise cursor.malformed("chunks of at least one dimension and some size", dims)
-    return Chunked(address, dims[:-1], dims[-1], index, parameters, plain_edges)
+    return tuple(dims), element_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +196,13 @@ def _read_filter(cursor: Cursor, version: int, path: str) -> Filter:
     values = tuple(cursor.uint(4) for _ in range(count))
     cursor.take(4 if version == 1 and count % 2 else 0)
     if number not in (DEFLATE, SHUFFLE, FLETCHER32):
-        raise refuse("HDF-05", f"{cursor.source.place}@{cursor.address}", "filters deflate, shuffle, fletcher32",
-                     f"filter {number} ({_FILTERS.get(number, 'unknown')}) on {path!r}",
-                     "repack the file with `h5repack -f NONE`")  # fmt: skip
+        raise refuse(
+            "HDF-05",
+            f"{cursor.source.place}@{cursor.address}",
+            "filters deflate, shuffle, fletcher32",
+            f"filter {number} ({_FILTERS.get(number, 'unknown')}) on {path!r}",
+            "repack the file with `h5repack -f NONE`",
+        )
     return Filter(number, values)
 
 

@@ -1,6 +1,6 @@
 """Messages that are stored once and referred to: committed datatypes and the shared message table.
 
-    data, address = shared.resolve(message)
+data, address = shared.resolve(message)
 """
 
 from __future__ import annotations

@@ -28,8 +28,19 @@ class Source:
     Addresses count from `base`, where the superblock stands.
     """
 
-    __slots__ = ("_ahead", "_budget", "_last", "_pages", "base", "blob", "length_bytes",
-                 "offset_bytes", "place", "size", "undefined")  # fmt: skip
+    __slots__ = (
+        "_ahead",
+        "_budget",
+        "_last",
+        "_pages",
+        "base",
+        "blob",
+        "length_bytes",
+        "offset_bytes",
+        "place",
+        "size",
+        "undefined",
+    )
 
     def __init__(self, blob: Blob, place: str) -> None:
         self.blob = blob
@@ -52,10 +63,14 @@ class Source:
         """`length` bytes at `address`; raises BundleError (HDF-08) outside the file."""
         start = self.base + address
         if address < 0 or length < 0 or start + length > self.size:
-            raise self.malformed(address, f"{length} bytes within the file", f"{self.size} bytes of file")
+            raise self.malformed(
+                address, f"{length} bytes within the file", f"{self.size} bytes of file"
+            )
         self._budget -= length + 1
         if self._budget < 0:
-            raise self.malformed(address, "structure that is met once", "a cycle, or structure shared many times")
+            raise self.malformed(
+                address, "structure that is met once", "a cycle, or structure shared many times"
+            )
         page, at = divmod(start, PAGE_BYTES)
         if at + length <= PAGE_BYTES:
             return (self._pages.get(page) or self._load(page))[at : at + length]
@@ -94,8 +109,13 @@ class Source:
     @checks("HDF-08")
     def malformed(self, address: int, expected: str, found: object) -> BundleError:
         """The finding for structure that breaks the HDF5 file format; the caller raises it."""
-        return refuse("HDF-08", f"{self.place}@{self.base + address}", expected, found,
-                      "the file is damaged or no HDF5 file; fetch or save it again")  # fmt: skip
+        return refuse(
+            "HDF-08",
+            f"{self.place}@{self.base + address}",
+            expected,
+            found,
+            "the file is damaged or no HDF5 file; fetch or save it again",
+        )
 
     def _load(self, page: int) -> bytes:
         """Read a page, and more at once as long as pages are wanted one after another."""
@@ -113,7 +133,9 @@ class Source:
 @checks("HDF-09")
 def mismatch(place: str, expected: str, found: object) -> BundleError:
     """The finding for data that has not the size or form that is declared; the caller raises it."""
-    return refuse("HDF-09", place, expected, found, "the file is damaged, or made to exhaust memory")
+    return refuse(
+        "HDF-09", place, expected, found, "the file is damaged, or made to exhaust memory"
+    )
 
 
 class Cursor:

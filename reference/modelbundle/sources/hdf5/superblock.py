@@ -1,7 +1,7 @@
 """The superblock: where an HDF5 file says how it is laid out (File Format Specification, II.A).
 
-    source = Source(blob, "net.h5")
-    root = read_superblock(source).root      # address of the root group's object header
+source = Source(blob, "net.h5")
+root = read_superblock(source).root      # address of the root group's object header
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ def _read_old(cursor: Cursor) -> Superblock:
     cursor.take(4)
     _set_widths(cursor)
     cursor.take(9 if first else 13)
+    base = cursor.defined()
     cursor.offset()
-    cursor.offset()
-    _check_end(cursor)
+    _check_end(cursor, base)
     cursor.offset()
     cursor.take(cursor.source.offset_bytes)
     return Superblock(cursor.defined())
@@ -67,9 +67,9 @@ def _read_old(cursor: Cursor) -> Superblock:
 def _read_new(cursor: Cursor) -> Superblock:
     _set_widths(cursor)
     cursor.take(1)
-    cursor.offset()
+    base = cursor.defined()
     extension = cursor.offset()
-    _check_end(cursor)
+    _check_end(cursor, base)
     root = cursor.defined()
     cursor.source.checked(0, cursor.at + 4)
     return Superblock(root, extension)
@@ -78,13 +78,19 @@ def _read_new(cursor: Cursor) -> Superblock:
 def _set_widths(cursor: Cursor) -> None:
     offset_bytes, length_bytes = cursor.uint(1), cursor.uint(1)
     if offset_bytes not in _WIDTHS or length_bytes not in _WIDTHS:
-        raise cursor.malformed(f"addresses and lengths of {_WIDTHS} bytes", (offset_bytes, length_bytes))
+        raise cursor.malformed(
+            f"addresses and lengths of {_WIDTHS} bytes", (offset_bytes, length_bytes)
+        )
     cursor.source.set_widths(offset_bytes, length_bytes)
 
 
-def _check_end(cursor: Cursor) -> None:
-    """A file shorter than its end-of-file address was cut off."""
+def _check_end(cursor: Cursor, base: int) -> None:
+    """A file shorter than its end-of-file address was cut off.
+
+    The address counts from where the file began when `base` was the superblock's own place.
+    """
     source = cursor.source
-    end = cursor.defined()
-    if end > source.size - source.base:
-        raise cursor.malformed(f"a file of {source.base + end} bytes", f"{source.size}: it was cut off")
+    end = cursor.defined() - base + source.base
+    if end > source.size:
+        expected = f"a file of {end} bytes"
+        raise cursor.malformed(expected, f"{source.size}: it was cut off")

@@ -1,0 +1,1 @@
+"""The generator of the conformance cases: see `conformance/README.md`."""

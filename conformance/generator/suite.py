@@ -1,0 +1,32 @@
+"""All cases, family by family."""
+
+from __future__ import annotations
+
+from generator import (
+    broken_indexes,
+    broken_layouts,
+    broken_manifests,
+    broken_text,
+    large,
+    valid_bundles,
+    valid_tensors,
+)
+from generator.cases import Suite
+
+FAMILIES = (
+    valid_tensors,
+    valid_bundles,
+    broken_layouts,
+    broken_text,
+    broken_manifests,
+    broken_indexes,
+    large,
+)
+
+
+def suite() -> Suite:
+    """Every case; the valid ones come first, since the others are made from them."""
+    made = Suite()
+    for family in FAMILIES:
+        family.add(made)
+    return made
