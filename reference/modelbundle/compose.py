@@ -3,7 +3,7 @@
 Files are taken in a fixed order: most distinct tensor bytes first, then the smaller file, then by
 path; files made of parts last. A file is composed when bytes of it already have a place: a
 tensor's range, or the whole file, of 256 bytes or more. What a composed file does not share goes
-to the residue, tensors of 64 bytes or more on multiples of 64.
+to the residue, tensors of 256 bytes or more on multiples of 64.
 
     plan = compose(files, tensor_ranges)
     plan.locate("net.h5", 2048, 400)      # ("residue.bin", 64)
@@ -60,13 +60,20 @@ class _SegmentMap:
         for _, _, length in segments:
             self._starts.append(self._starts[-1] + length)
 
+    def holds(self, offset: int, length: int) -> bool:
+        """Whether the range lies within one segment."""
+        at = self._at(offset)
+        return offset + length <= self._starts[at] + self._segments[at][2]
+
     def locate(self, offset: int, length: int) -> tuple[str, int]:
-        at = min(bisect_right(self._starts, offset), len(self._segments)) - 1
-        path, start, size = self._segments[at]
-        inner = offset - self._starts[at]
-        if inner + length > size:
+        """The stored file and offset of a range that one segment holds."""
+        if not self.holds(offset, length):
             raise AssertionError("a tensor's range is never split between segments")
-        return path, start + inner
+        at = self._at(offset)
+        return self._segments[at][0], self._segments[at][1] + offset - self._starts[at]
+
+    def _at(self, offset: int) -> int:
+        return min(bisect_right(self._starts, offset), len(self._segments)) - 1
 
 
 def compose(files: Sequence[ArtifactFile], ranges: Mapping[str, Sequence[Range]]) -> Plan:
@@ -156,8 +163,8 @@ class _Composer:
         whole = self._contents.of_file.get(file.path)
         if file.parts:
             self._composed[file.path] = self._from_parts(file)
-        elif whole is not None and whole in self._placed_files:
-            self._composed[file.path] = self._segments(self._placed_files[whole], file.blob.size)
+        elif whole is not None and (segments := self._from_equal(file, whole)):
+            self._composed[file.path] = segments
         elif self._repeats(file):
             self._composed[file.path] = self._from_ranges(file)
         else:
@@ -183,6 +190,15 @@ class _Composer:
     def _segments(self, path: str, size: int) -> list[Segment]:
         """The whole of a file that has its place."""
         return self._composed.get(path, [(path, 0, size)])
+
+    def _from_equal(self, file: ArtifactFile, whole: Content) -> list[Segment]:
+        """The segments of a file with the same bytes, if there is one and no tensor is split."""
+        if whole not in self._placed_files:
+            return []
+        segments = self._segments(self._placed_files[whole], file.blob.size)
+        found = _SegmentMap(segments)
+        spans = self._ranges.get(file.path, ())
+        return segments if all(found.holds(*span) for span in spans) else []
 
     def _repeats(self, file: ArtifactFile) -> bool:
         seen: set[Content] = set()

@@ -13,8 +13,9 @@ neither. Nothing else is guessed: equal zeros stay apart, though they share a ra
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -30,6 +31,7 @@ _DISTINCTIVE_BYTES = 64
 _KERAS = "keras"
 
 _Content = tuple[str, tuple[int, ...], object]
+_Key = TypeVar("_Key", bound=Hashable)
 
 
 @dataclass(slots=True, eq=False)
@@ -66,26 +68,37 @@ class MergedRow:
             self.tensor = replace(self.tensor, role=tensor.role)
 
 
+_Table = dict[_Key, MergedRow | None]
+"""Rows by a key; None where several rows have it."""
+
+
 class _Alike:
     """The rows so far with one content, found by name."""
 
     def __init__(self) -> None:
         self.rows: list[MergedRow] = []
-        self.by_name: dict[tuple[str, str], MergedRow] = {}
-        self.by_path: dict[str, MergedRow | None] = {}
-        """By Keras name and its ends; None where several rows have it."""
+        self.by_name: _Table[tuple[str, str]] = {}
+        self.by_path: _Table[str] = {}
+        self.by_end: _Table[str] = {}
 
     def note(self, row: MergedRow, tensor: ArtifactTensor) -> None:
         """Know `row` by the names of `tensor` too."""
-        self.by_name.update(dict.fromkeys(tensor.names.items(), row))
-        for path in _ends(tensor.names.get(_KERAS)):
-            self.by_path[path] = row if self.by_path.get(path, row) is row else None
+        for pair in tensor.names.items():
+            _note(self.by_name, pair, row)
+        if path := tensor.names.get(_KERAS):
+            _note(self.by_path, path, row)
+            for end in _ends(path):
+                _note(self.by_end, end, row)
 
 
-def _ends(path: str | None) -> Iterator[str]:
-    """`path` and its ends of two segments or more."""
-    segments = path.split("/") if path else []
-    return ("/".join(segments[start:]) for start in range(max(len(segments) - 1, bool(segments))))
+def _note(table: _Table[_Key], key: _Key, row: MergedRow) -> None:
+    table[key] = row if table.get(key, row) is row else None
+
+
+def _ends(path: str) -> Iterator[str]:
+    """What remains of `path`, down to two segments, when segments are taken away in front."""
+    segments = path.split("/")
+    return ("/".join(segments[start:]) for start in range(len(segments) - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +113,24 @@ class _Candidate:
 
 
 def _by_name(candidate: _Candidate) -> MergedRow | None:
-    found = (candidate.alike.by_name.get(pair) for pair in candidate.tensor.names.items())
-    return next((row for row in found if row is not None), None)
+    by_name = candidate.alike.by_name
+    return _only(by_name[pair] for pair in candidate.tensor.names.items() if pair in by_name)
 
 
 def _by_path(candidate: _Candidate) -> MergedRow | None:
-    found = {candidate.alike.by_path.get(p) for p in _ends(candidate.tensor.names.get(_KERAS))}
-    found.discard(None)
-    return found.pop() if len(found) == 1 else None
+    alike, path = candidate.alike, candidate.tensor.names.get(_KERAS)
+    if path is None:
+        return None
+    found = [alike.by_path[end] for end in _ends(path) if end in alike.by_path]
+    if "/" in path and path in alike.by_end:
+        found.append(alike.by_end[path])
+    return _only(found)
+
+
+def _only(found: Iterable[MergedRow | None]) -> MergedRow | None:
+    """The row if all that was found is that one."""
+    rows = set(found)
+    return rows.pop() if len(rows) == 1 else None
 
 
 def _by_bytes(candidate: _Candidate) -> MergedRow | None:

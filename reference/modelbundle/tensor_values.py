@@ -86,7 +86,7 @@ def statistics(bundle: Bundle, row: Row) -> Statistics | None:
         values = values[np.isfinite(values)]
         if values.size:
             least, greatest = min(least, float(values.min())), max(greatest, float(values.max()))
-            total += float(values.sum())
+            total += float(np.add.reduce(values))
             finite += values.size
     if not finite:
         return None

@@ -34,14 +34,12 @@ Row = list[tuple[str, Tensor]]
 """The tensors in a row, each with the root of its source; the first made the row."""
 
 
-def ends(path: str | None) -> set[str]:
-    segments = path.split("/") if path else []
-    starts = range(max(len(segments) - 1, 1) if segments else 0)
-    return {"/".join(segments[start:]) for start in starts}
+def keras_paths(row: Row) -> set[str]:
+    return {tensor.names["keras"] for _, tensor in row if "keras" in tensor.names}
 
 
-def row_ends(row: Row) -> set[str]:
-    return {end for _, tensor in row for end in ends(tensor.names.get("keras"))}
+def is_end(short: str, long: str) -> bool:
+    return short == long or ("/" in short and long.endswith(f"/{short}"))
 
 
 def by_name(tensor: Tensor, alike: list[Row], alone: bool) -> list[Row]:
@@ -49,9 +47,12 @@ def by_name(tensor: Tensor, alike: list[Row], alone: bool) -> list[Row]:
 
 
 def by_path(tensor: Tensor, alike: list[Row], alone: bool) -> list[Row]:
-    every = [end for row in alike for end in row_ends(row)]
-    usable = {end for end in ends(tensor.names.get("keras")) if every.count(end) == 1}
-    return [row for row in alike if row_ends(row) & usable]
+    mine = tensor.names.get("keras", "")
+    return [
+        row
+        for row in alike
+        if any(is_end(mine, path) or is_end(path, mine) for path in keras_paths(row))
+    ]
 
 
 def by_bytes(tensor: Tensor, alike: list[Row], alone: bool) -> list[Row]:

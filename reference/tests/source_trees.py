@@ -90,10 +90,10 @@ def survives(source: Tree, path: str, read: Callable[[Tree], object], flips: int
     """How many damaged copies of the file at `path` are refused; none fails in another way."""
     refused = 0
     for data in damaged(content(source, path), flips, cuts):
-        start = time.perf_counter()
+        start = time.process_time()
         try:
             read(with_file(source, path, data))
         except BundleError:
             refused += 1
-        assert time.perf_counter() - start < SECONDS
+        assert time.process_time() - start < SECONDS
     return refused

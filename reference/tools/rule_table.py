@@ -149,7 +149,8 @@ def collect(root: Path = ROOT) -> list[Rule]:
             if rule.id in rules:
                 problems.append(f"{rule.id}: in {rules[rule.id].chapter} and in {path.name}")
             rules[rule.id] = rule
-    schemas = {path.name: _load(path) for path in (root / "schemas").rglob("*.json")}
+    folder = root / "schemas"
+    schemas = {p.relative_to(folder).as_posix(): _load(p) for p in folder.rglob("*.json")}
     locations = schema_locations(schemas)
     problems += _dangling(root, rules, locations)
     if problems:

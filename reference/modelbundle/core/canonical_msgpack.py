@@ -31,6 +31,7 @@ _FORMS: dict[int, tuple[_Kind, int, int]] = {
 """First byte to what follows it: the kind, bytes of the number, and the least number for which
 this is the shortest form. The number is the value of an integer, else a length."""
 
+_CONTAINERS = frozenset({dict, list})
 _FOREIGN = "nil, a boolean, a float or an extension"
 
 
@@ -44,7 +45,7 @@ def _sorted(value: Any) -> Any:
     """`value` with the keys of every map ascending; code point order is UTF-8 byte order."""
     if isinstance(value, dict):
         return {key: _sorted(value[key]) for key in sorted(value)}
-    if isinstance(value, list) and value and type(value[0]) in (dict, list):
+    if isinstance(value, list) and not _CONTAINERS.isdisjoint(map(type, value)):
         return [_sorted(item) for item in value]
     return value
 
@@ -102,10 +103,13 @@ class _Check:
         return self._array(start, number, depth + 1)
 
     def _array(self, at: int, count: int, depth: int) -> int:
-        data, size = self._data, len(self._data)
+        data, last = self._data, len(self._data) - 1
         for _ in range(count):
-            if at < size and 0xA0 <= data[at] <= 0xBF:  # names, by far the most
-                at += data[at] - 0x9F
+            head = data[at] if at < last else 0
+            if 0xA0 <= head <= 0xBF:  # names, by far the most there is: no call for each
+                at += head - 0x9F
+            elif head == 0xD9 and data[at + 1] >= 0x20:
+                at += data[at + 1] + 2
             else:
                 at = self._value(at, depth)
         return self._within(at, at)

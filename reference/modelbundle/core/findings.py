@@ -56,7 +56,7 @@ class Finding:
 
     def to_json(self) -> dict[str, str]:
         """The finding as `schemas/findings.schema.json` has it; an empty hint is left out."""
-        return {key: value for key, value in asdict(self).items() if value != ""}
+        return {key: value for key, value in asdict(self).items() if value or key != "hint"}
 
 
 class BundleError(Exception):

@@ -27,7 +27,7 @@ from modelbundle.sources.artifact import (
 )
 from modelbundle.sources.keras_json import malformed, parse, within
 from modelbundle.sources.keras_objects import Dialect, Form, dialect_of, is_object, root_form
-from modelbundle.sources.keras_requirements import hazards, survey
+from modelbundle.sources.keras_requirements import Survey, survey
 
 KIND = "keras.config"
 MEDIA_TYPE = "application/json"
@@ -97,8 +97,10 @@ def config_component(
     graph = f"{root}.derived/topology.json"
     made = {graph: canonical} if path else {at: config, graph: canonical}
     files = (ArtifactFile(n, BytesBlob(data), MEDIA_TYPE, "derived") for n, data in made.items())
-    component = Component(at, KIND, (at, graph), derived_from, _properties(loaded, record, at))
-    return tuple(files), component, survey(loaded.value, at).requirements
+    found = survey(loaded.value, at)
+    properties = _properties(loaded, record, found, at)
+    component = Component(at, KIND, (at, graph), derived_from, properties)
+    return tuple(files), component, found.requirements
 
 
 def _topology(loaded: KerasConfig, place: str) -> tuple[topology.Record, bytes]:
@@ -109,7 +111,9 @@ def _topology(loaded: KerasConfig, place: str) -> tuple[topology.Record, bytes]:
         raise refuse("KCF-02", place, "nesting that the stack has room for", "none left") from None
 
 
-def _properties(loaded: KerasConfig, record: topology.Record, place: str) -> dict[str, Any]:
+def _properties(
+    loaded: KerasConfig, record: topology.Record, found: Survey, place: str
+) -> dict[str, Any]:
     """What is known of a config; unknown properties are left out."""
     within(LIMITS.name_bytes, len((loaded.name or "").encode()), "bytes in a name", place)
     facts = {
@@ -120,7 +124,7 @@ def _properties(loaded: KerasConfig, record: topology.Record, place: str) -> dic
         "backend": loaded.stated("backend"),
         "parameters_need_build": _needs_build(loaded.form, record),
         "non_finite": loaded.non_finite or None,
-        "hazards": hazards(loaded.value) or None,
+        "hazards": found.listed_hazards() or None,
     }
     return {key: value for key, value in facts.items() if value is not None}
 

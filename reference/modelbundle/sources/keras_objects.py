@@ -72,9 +72,9 @@ class KerasObject:
 
 def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
     """Whether `value` has the form of a serialised object."""
-    return (
-        isinstance(value, dict) and isinstance(value.get("class_name"), str) and "config" in value
-    )
+    if not isinstance(value, dict) or "config" not in value:
+        return False
+    return isinstance(name := value.get("class_name"), str) and name != ""
 
 
 def describe(value: Mapping[str, Any], slot: str = "") -> KerasObject:
@@ -82,7 +82,7 @@ def describe(value: Mapping[str, Any], slot: str = "") -> KerasObject:
     raw = value["class_name"]
     module = _text(value.get("module"))
     registered = _text(value.get("registered_name")) or (raw if ">" in raw else None)
-    name = raw.rsplit(">", 1)[-1]
+    name = raw.rsplit(">", 1)[-1] or raw
     custom = (
         (registered is not None and ">" in registered)
         or ("module" in value and module is None)

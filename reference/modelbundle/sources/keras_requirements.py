@@ -63,6 +63,13 @@ class Survey:
     requirements: Requirements
     hazards: tuple[Hazard, ...]
 
+    def listed_hazards(self) -> list[dict[str, str]]:
+        """The first `HAZARDS` of them as JSON, and how many more there are."""
+        listed = [hazard.to_json() for hazard in self.hazards[:HAZARDS]]
+        if (rest := len(self.hazards) - len(listed)) > 0:
+            listed.append({"layer": "", "kind": "more", "detail": f"{rest} more"})
+        return listed
+
 
 @dataclass(frozen=True, slots=True)
 class _Place:
@@ -95,12 +102,8 @@ def survey(tree: Any, component: str) -> Survey:
 
 
 def hazards(tree: Any) -> list[dict[str, str]]:
-    """The hazards of a parsed config as a component's properties list them, at most `HAZARDS`."""
-    found = survey(tree, "").hazards
-    listed = [hazard.to_json() for hazard in found[:HAZARDS]]
-    if (rest := len(found) - len(listed)) > 0:
-        listed.append({"layer": "", "kind": "more", "detail": f"{rest} more"})
-    return listed
+    """The hazards of a parsed config as a component's properties list them."""
+    return survey(tree, "").listed_hazards()
 
 
 def _dictionaries(tree: Any) -> Iterator[_Place]:
@@ -168,11 +171,8 @@ def _hazards(place: _Place) -> Iterator[Hazard]:
             yield Hazard(layer, kind, clip(detail))
     if value.get("function_type") == "lambda" or value.get("output_shape_type") == "lambda":
         yield Hazard(layer, "lambda", "bytecode of a Python lambda")
-    for key in _PATH_KEYS & value.keys():
-        if isinstance(value[key], str) and value[key]:
-            yield Hazard(layer, "path", clip(f"{key}: {value[key]}"))
     for key, item in value.items():
-        if isinstance(item, str) and key not in _PATH_KEYS and _URL.match(item):
+        if isinstance(item, str) and item and (key in _PATH_KEYS or _URL.match(item)):
             yield Hazard(layer, "path", clip(f"{key}: {item}"))
 
 
@@ -181,9 +181,10 @@ def _object_hazards(value: dict[str, Any], slot: str) -> Iterator[tuple[str, str
     if name == "__lambda__":
         yield "lambda", "bytecode of a Python lambda"
     elif name == "function":
-        module = _text(value.get("module"))
-        if not is_function(str(value.get("config")), module or "builtins"):
-            yield "function", f"{module}.{value.get('config')}"
+        function, module = str(value.get("config")), _text(value.get("module")) or "builtins"
+        registered = ">" in function and module == "builtins"
+        if not registered and not is_function(function, module):
+            yield "function", f"{module}.{function}"
     elif is_object(value) and name not in _MARKERS:
         yield from _class_hazards(describe(value, slot), value)
 

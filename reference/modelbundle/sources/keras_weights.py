@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from modelbundle.core.findings import checks, clip, refuse
@@ -40,14 +40,15 @@ _OUTPUT_INDEX = re.compile(r":\d+$")
 _METRICS = {"metrics", "_metrics", "compile_metrics", "_compile_metrics"}
 _NON_TRAINABLE = {"moving_mean", "moving_variance"}
 _RNG = {"seed_generator_state", "StateVar"}
-_PACKED_WEIGHTS = {"kernel", "embeddings", "reverse_embeddings"}
+_PACKED_WEIGHTS = frozenset({"kernel", "embeddings", "reverse_embeddings"})
+_INDEX_DIGITS = 10
 _SEED_GENERATOR = "seed_generator"
 
 
 def layout_of(files: Sequence[Contents]) -> str:
     """The layout of a file, or of the shards of one."""
     first = files[0]
-    if joined_strings(first, "", "model_config"):
+    if _has(first, "", "model_config"):
         return LEGACY_MODEL
     if any(_has(first, group, "layer_names") for group in ("", MODEL_WEIGHTS)):
         return LEGACY_WEIGHTS
@@ -208,33 +209,38 @@ def _role_by_name(variable: str) -> TensorRole:
     return "rng" if variable in _RNG else "other"
 
 
-@dataclass(frozen=True, slots=True)
-class _Structure:
-    """The objects of a structural file: their names and how many variables each stores."""
-
-    names: Mapping[str, str]
-    counts: Mapping[str, int]
-    owners: frozenset[str]
-
-
 def _structural_labels(
     files: Sequence[Contents], objects: Mapping[str, LayerRef]
 ) -> dict[str, Label]:
-    paths = [path for found in files for path in found.datasets]
-    structure = _Structure(
-        dict(_object_names(files)),
-        Counter(owner for path in paths if (owner := _owner(path.rpartition("/")[0])) is not None),
-        frozenset(
-            owner for found in files for path in found.groups if (owner := _owner(path)) is not None
-        ),
-    )
+    names = dict(_object_names(files))
+    owners = {
+        owner for found in files for path in found.groups if (owner := _owner(path)) is not None
+    }
     labels = {}
-    for path in paths:
-        group, _, index = path.rpartition("/")
-        owner = _owner(group)
-        if owner is not None:
-            labels[path] = _structural_label(owner, index, structure, objects.get(owner))
+    for owner, stored in _variables(files).items():
+        called = _called(owner, names, owners)
+        ref = objects.get(owner)
+        if ref is not None and names.get(owner) in (None, ref.name.rpartition("/")[2]):
+            known = _known_labels(ref, called or ref.name, len(stored))
+        else:
+            known = []
+        for path, index in stored:
+            number = int(index) if index.isdecimal() and len(index) < _INDEX_DIGITS else len(known)
+            numbered = Label(None if called is None else _join(called, index), _role_of(owner))
+            labels[path] = known[number] if number < len(known) else numbered
     return labels
+
+
+def _variables(files: Sequence[Contents]) -> dict[str, list[tuple[str, str]]]:
+    """Path and number of the variables that each object stores, over all shards."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for contents in files:
+        for path in contents.datasets:
+            group, _, index = path.rpartition("/")
+            owner = _owner(group)
+            if owner is not None:
+                found.setdefault(owner, []).append((path, index))
+    return found
 
 
 def _owner(group: str) -> str | None:
@@ -252,22 +258,15 @@ def _object_names(files: Sequence[Contents]) -> Iterator[tuple[str, str]]:
                 yield owner, name
 
 
-def _structural_label(owner: str, index: str, structure: _Structure, ref: LayerRef | None) -> Label:
-    role = _structural_role(owner)
-    called = _called(owner, structure)
-    written = structure.names.get(owner)
-    if ref is None or (written is not None and written != ref.name.rpartition("/")[2]):
-        return Label(None if called is None else _join(called, index), role)
-    name = ref.name if called is None else called
-    count = structure.counts[owner]
-    names = variable_names(ref.class_name, ref.config, count)
-    played = roles(ref.class_name, ref.config, count)
-    at = int(index) if index.isdecimal() and len(index) < 10 else count
-    if names is None or at >= count:
-        return Label(_join(name, index), role)
-    is_packed = names[at] in _PACKED_WEIGHTS and _is_int4(ref)
-    attributes = {"packing": "int4"} if is_packed else {}
-    return Label(_join(name, names[at]), played[at] if played else role, attributes)
+def _known_labels(ref: LayerRef, name: str, count: int) -> list[Label]:
+    """Labels of the `count` variables of an object of a built-in class; [] where they differ."""
+    names = variable_names(ref.class_name, ref.config, count) or ()
+    played = roles(ref.class_name, ref.config, count) or ()
+    packed = _PACKED_WEIGHTS if _is_int4(ref) else frozenset[str]()
+    return [
+        Label(_join(name, variable), role, {"packing": "int4"} if variable in packed else {})
+        for variable, role in zip(names, played, strict=True)
+    ]
 
 
 def _is_int4(ref: LayerRef) -> bool:
@@ -278,25 +277,22 @@ def _is_int4(ref: LayerRef) -> bool:
     return isinstance(mode, str) and mode.startswith("int4")
 
 
-def _called(owner: str, structure: _Structure) -> str | None:
+def _called(owner: str, names: Mapping[str, str], owners: Set[str]) -> str | None:
     """The names of the objects that lead to `owner`; None where the file has none of them.
 
     Groups that only hold other objects, such as `layers`, are no part of a name.
     """
     if not owner:
-        return structure.names.get("")
+        return names.get("")
     steps = owner.split("/")
     prefixes = ["/".join(steps[: depth + 1]) for depth in range(len(steps))]
-    if not any(prefix in structure.names for prefix in prefixes):
+    if not any(prefix in names for prefix in prefixes):
         return None
-    return "/".join(
-        structure.names.get(prefix, step)
-        for prefix, step in zip(prefixes, steps, strict=True)
-        if prefix in structure.owners
-    )
+    pairs = zip(prefixes, steps, strict=True)
+    return "/".join(names.get(prefix, step) for prefix, step in pairs if prefix in owners)
 
 
-def _structural_role(owner: str) -> TensorRole:
+def _role_of(owner: str) -> TensorRole:
     steps = owner.split("/")
     if steps[0] == OPTIMIZER:
         return "optimizer"

@@ -23,7 +23,7 @@ from modelbundle.sources.hdf5.datatypes import (
     VARIABLE,
     Datatype,
 )
-from modelbundle.sources.hdf5.headers import ATTRIBUTE, ATTRIBUTE_INFO, Header
+from modelbundle.sources.hdf5.headers import ATTRIBUTE, ATTRIBUTE_INFO, Header, Message
 from modelbundle.sources.hdf5.heaps import FractalHeap, GlobalHeaps
 from modelbundle.sources.hdf5.messages import Dataspace
 from modelbundle.sources.hdf5.source import Cursor, Source
@@ -31,6 +31,8 @@ from modelbundle.sources.hdf5.source import Cursor, Source
 if TYPE_CHECKING:
     from modelbundle.sources.hdf5.shared import Shared
 
+_KINDS = frozenset({ATTRIBUTE, ATTRIBUTE_INFO})
+_NONE: list[Message] = []
 _NAME_RECORDS = 8
 _STRING_OVERHEAD_BYTES = 64
 
@@ -129,11 +131,13 @@ class Attribute:
 class Attributes:
     """The attributes of one object, by name."""
 
+    __slots__ = ("_budget", "_messages", "_shared", "_source", "_stored")
+
     def __init__(
         self, source: Source, header: Header, shared: Shared, budget: AttributeBudget
     ) -> None:
         self._source = source
-        self._header = header
+        self._stored = [each for each in header.messages if each.kind in _KINDS] or _NONE
         self._shared = shared
         self._budget = budget
         self._messages: dict[str, tuple[bytes, int]] | None = None
@@ -150,11 +154,11 @@ class Attributes:
     def _load(self) -> dict[str, tuple[bytes, int]]:
         if self._messages is None:
             self._messages = {}
-            for message in self._header.all(ATTRIBUTE):
-                self._add(*self._shared.resolve(message))
-            info = self._header.first(ATTRIBUTE_INFO)
-            if info is not None:
-                self._add_dense(Cursor(self._source, info.data, info.address))
+            for message in self._stored:
+                if message.kind == ATTRIBUTE:
+                    self._add(*self._shared.resolve(message))
+                else:
+                    self._add_dense(Cursor(self._source, message.data, message.address))
         return self._messages
 
     def _add(self, data: bytes, address: int) -> None:
@@ -189,7 +193,6 @@ class Attributes:
         cursor.take(-cursor.at % 8 if prefix.padded else 0)
         place = f"{self._source.place}@{self._source.base + address}"
         raw = cursor.take(_size(datatype, space, cursor))
-        self._budget.spend(len(raw), place)
         return Attribute(
             name,
             place,

@@ -58,8 +58,8 @@ class Group:
 class Dataset:
     """A dataset: what its elements are, and where and how they are stored.
 
-    `shape` is that of the dataspace, () for a scalar; `is_null` marks the null dataspace, which
-    has no elements.
+    `plain_range` is offset in the file and length, in bytes, where the stored bytes are just the
+    tensor's; None where they must be decoded.
     """
 
     path: str
@@ -68,30 +68,17 @@ class Dataset:
     dtype: str
     space: Dataspace
     layout: Contiguous | Chunked
-    filters: tuple[Filter, ...]
-    fill_value: bytes | None
-    base: int
+    size: int
+    """Bytes of all elements."""
+    plain_range: tuple[int, int] | None
     attributes: Attributes
+    filters: tuple[Filter, ...] = ()
+    fill_value: bytes | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape; (0,) for the null dataspace."""
+        """The shape, () for a scalar; (0,) for the null dataspace, which has no elements."""
         return (0,) if self.space.dims is None else self.space.dims
-
-    @property
-    def size(self) -> int:
-        """Bytes of all elements."""
-        return prod(self.shape) * self.datatype.size
-
-    @property
-    def plain_range(self) -> tuple[int, int] | None:
-        """Offset in the file and length, where the stored bytes are the tensor's bytes."""
-        if not self.size:
-            return 0, 0
-        is_plain = not self.datatype.swapped and self.datatype.padding == PAD_NUL
-        if not is_plain or isinstance(self.layout, Chunked) or self.layout.address is None:
-            return None
-        return self.base + self.layout.address, self.size
 
 
 class File:
@@ -170,23 +157,26 @@ class File:
             space_message.data, space_message.address, space_message.shared
         )
         layout = read_layout(Cursor(self.source, layout_message.data, layout_message.address), path)
-        attributes = self._attributes(header)
+        size = 0 if space.dims is None else prod(space.dims) * datatype.size
         dtype = self._dtype(datatype, path, header)
-        needs_more = isinstance(layout, Chunked) or layout.address is None
+        found = self._plain_range(datatype, layout, size)
+        attributes = self._attributes(header)
+        more = (self._filters(header, path), self._fill_value(header)) if found is None else ()
         dataset = Dataset(
-            path,
-            header.address,
-            datatype,
-            dtype,
-            space,
-            layout,
-            self._filters(header, path) if needs_more else (),
-            self._fill_value(header) if needs_more else None,
-            self.source.base,
-            attributes,
+            path, header.address, datatype, dtype, space, layout, size, found, attributes, *more
         )
         self._check_size(dataset)
         return dataset
+
+    def _plain_range(
+        self, datatype: Datatype, layout: Contiguous | Chunked, size: int
+    ) -> tuple[int, int] | None:
+        if not size:
+            return 0, 0
+        is_plain = not datatype.swapped and datatype.padding == PAD_NUL
+        if not is_plain or isinstance(layout, Chunked) or layout.address is None:
+            return None
+        return self.source.base + layout.address, size
 
     @checks("HDF-01")
     def _check_storage(self, header: Header, path: str) -> None:

@@ -7,6 +7,7 @@ Hard links only. A soft, external or user-defined link is refused wherever it le
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -20,6 +21,11 @@ from modelbundle.sources.hdf5.source import Cursor, Source
 _HARD, _SOFT, _EXTERNAL = 0, 1, 64
 _CACHED_SOFT_LINK = 2
 _NAME_RECORDS = 5
+
+# Name and object header, cache type, scratch space; by the width of addresses.
+_ENTRIES = {
+    width: struct.Struct(f"<{code}{code}I20x") for width, code in ((2, "H"), (4, "I"), (8, "Q"))
+}
 
 
 def is_group(header: Header) -> bool:
@@ -65,21 +71,19 @@ def _decode(source: Source, header: Header, name: bytes) -> str:
 def _symbol_table(source: Source, cursor: Cursor) -> Iterator[tuple[bytes, int]]:
     tree, heap = cursor.defined(), cursor.defined()
     names, names_bytes = _local_heap(source, heap)
+    entry = _ENTRIES[source.offset_bytes]
     for _, node in leaves_v1(source, tree, GROUP_NODES, source.length_bytes):
         head = source.cursor(node, 8)
         head.expect(b"SNOD\1\0", "signature and version")
-        count, entry_bytes = head.uint(2), 2 * source.offset_bytes + 24
-        entries = source.cursor(node + 8, count * entry_bytes)
-        for _ in range(count):
-            at, address, cached = (
-                entries.uint(source.offset_bytes),
-                entries.offset(),
-                entries.uint(4),
-            )
-            entries.take(20)
+        entries = source.read(node + 8, head.uint(2) * entry.size)
+        for at, address, cached in entry.iter_unpack(entries):
             name = source.read_name(names + at, names_bytes - at)
-            if cached == _CACHED_SOFT_LINK or address is None:
-                raise _refuse_link(entries, _SOFT, name)
+            if cached == _CACHED_SOFT_LINK:
+                raise _refuse_link(source, node, _SOFT, name)
+            if address == source.undefined:
+                raise source.malformed(
+                    node, f"an address for {name[:80]!r}", "the undefined address"
+                )
             yield name, address
 
 
@@ -112,18 +116,18 @@ def _read_link(cursor: Cursor) -> tuple[bytes, int]:
     cursor.take((8 if flags & 4 else 0) + (1 if flags & 16 else 0))
     name = cursor.take(cursor.uint(1 << (flags & 3)))
     if kind != _HARD:
-        raise _refuse_link(cursor, kind, name)
+        raise _refuse_link(cursor.source, cursor.address, kind, name)
     return name, cursor.defined()
 
 
 @checks("HDF-02", "HDF-03")
-def _refuse_link(cursor: Cursor, kind: int, name: bytes) -> BundleError:
+def _refuse_link(source: Source, address: int, kind: int, name: bytes) -> BundleError:
     """An external link leads into another file; a soft one to whatever has its name."""
     rule = "HDF-02" if kind == _EXTERNAL else "HDF-03"
     names = {_SOFT: "soft", _EXTERNAL: "external"}
     return refuse(
         rule,
-        f"{cursor.source.place}@{cursor.source.base + cursor.address}",
+        f"{source.place}@{source.base + address}",
         "hard links only",
         f"{names.get(kind, 'user-defined')} link {name[:80].decode(errors='replace')!r}",
         "replace the link by the data that it leads to",
