@@ -70,7 +70,7 @@ types: $(READY) ## Check types (mypy --strict)
 generated: $(READY) ## Check that generated files are current
 	$(call say,Generated files)
 	$(PY) reference/tools/rule_table.py --check
-	$(PY) reference/tools/conformance_cases.py --check
+	$(PY) conformance/generate.py --check
 
 .PHONY: tests
 tests: $(READY) ## Run the tests: sources against their native libraries, spec examples, rule coverage
@@ -85,7 +85,7 @@ rules: $(READY) ## Write spec/rules.md and spec/rules.json anew from the text an
 .PHONY: cases
 cases: $(READY) ## Write the conformance cases anew
 	$(call say,Conformance cases)
-	$(PY) reference/tools/conformance_cases.py
+	$(PY) conformance/generate.py
 
 .PHONY: format
 format: $(READY) ## Format the code

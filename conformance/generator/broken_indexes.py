@@ -229,7 +229,7 @@ def _compositions(suite: Suite) -> None:
     suite.invalid("compositions/wrong-order", "Two segments in another order", twin="archive/composed",
                   stage="compositions", change=_exchanged, rules=["CMP-06"],
                   place="copy.bin", phase="bytes", why=why)  # fmt: skip
-    size_zero = put("/files/2/size", 0)
+    size_zero = put("/files/1/size", 0)
     suite.invalid("compositions/size-zero", "A composed file of size 0", twin="archive/composed", stage="manifest",
                   change=size_zero, rules=["CMP-05"], place="", phase="compositions",
                   also=["MAN-05"], why="A file without bytes is stored.")  # fmt: skip
@@ -309,7 +309,7 @@ def _digests(suite: Suite) -> None:
                       stage="manifest", change=put(pointer, "sha256:" + "1" * 64), rules=["IDN-02"], place=path,
                       phase="bytes", why=why)  # fmt: skip
     suite.invalid("integrity/digest-of-composed", "The manifest has another digest of a composed file",
-                  twin="archive/composed", stage="manifest", change=put("/files/4/digest", "sha256:" + "1" * 64),
+                  twin="archive/composed", stage="manifest", change=put("/files/1/digest", "sha256:" + "1" * 64),
                   rules=["CMP-06"], place="", phase="bytes", why=why)  # fmt: skip
     suite.invalid("integrity/size-of-file", "The manifest has another size of net.bin", twin="directory/plain",
                   stage="manifest", change=put("/files/1/size", 65), rules=["IDN-03"], also=["DIR-05"], place="net.bin",

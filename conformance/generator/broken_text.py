@@ -22,7 +22,7 @@ _PATHS: Sequence[tuple[str, str, str]] = (
     ("too-long-in-bytes", "é" * 512 + "p", "PTH-01"),
     ("backslash", "a\\b", "PTH-02"), ("backslash-parent", "..\\net.bin", "PTH-02"),
     ("unc", "\\\\server\\share", "PTH-02"), ("drive", "c:net.bin", "PTH-02"),
-    ("stream", "net.bin:hidden", "PTH-02"), ("url", "file:///etc/passwd", "PTH-02"),
+    ("stream", "net.bin:hidden", "PTH-02"), ("url", "data:net.bin", "PTH-02"),
     ("star", "net*.bin", "PTH-02"), ("question-mark", "net?.bin", "PTH-02"),
     ("quote", 'net".bin', "PTH-02"), ("less", "net<.bin", "PTH-02"),
     ("greater", "net>.bin", "PTH-02"), ("bar", "net|.bin", "PTH-02"),

@@ -163,7 +163,7 @@ def manifest(draft: Draft, stored: Stored) -> dict[str, Any]:
     """The manifest of `draft` as a JSON value."""
     contents = {**stored, **{path: compose(draft, path) for path in draft.composed}}
     ranges = {(r["file"], r["offset"], r["length"]) for r in draft.rows}
-    return {
+    value = {
         "modelbundle": VERSION,
         "files": [_entry(draft, path, contents[path]) for path in sorted(contents)],
         "tensors": {"count": len(draft.rows), "bytes": sum(size for _, _, size in ranges)},
@@ -173,7 +173,8 @@ def manifest(draft: Draft, stored: Stored) -> dict[str, Any]:
             "layers": [], "customObjects": [], "ops": [],
             "dtypes": sorted({each["dtype"] for each in draft.rows}),
         },
-    } | json.loads(json.dumps(draft.manifest))  # fmt: skip
+    }  # fmt: skip
+    return json.loads(json.dumps(value | dict(draft.manifest)))
 
 
 def _entry(draft: Draft, path: str, data: bytes) -> dict[str, Any]:

@@ -13,6 +13,10 @@ from generator.edits import replace as substitute
 from generator.raw import Draft, row
 
 
+MADE = [{"do": "mkdir", "path": "bundle/logs"}, {"do": "mkdir", "path": "bundle/sub/assets"}]
+"""The empty directories that `RICH` lists; git keeps none."""
+
+
 def with_manifest(draft: Draft, **members: Any) -> Draft:
     """`draft` with members of the manifest."""
     return replace(draft, manifest={**draft.manifest, **members})
@@ -34,12 +38,9 @@ def _layouts(suite: Suite) -> None:
             suite.valid(
                 f"{layout}/{id}", f"The {id} bundle as {layout}", draft, layout=layout,
                 rules=["DIR-01", "DIR-05"] if layout == "directory" else ["ARC-01", "ARC-05"],
+                recipe=MADE if (layout, id) == ("directory", "rich") else (),
                 features=[id], why="One content has one digest in both layouts.",
             )  # fmt: skip
-    made = [{"do": "mkdir", "path": "bundle/logs"}, {"do": "mkdir", "path": "bundle/sub/assets"}]
-    suite.valid("directory/listed-present", "The listed directories are there", RICH,
-                layout="directory", recipe=made, rules=["DIR-04"], features=["directories"],
-                why="Listed directories can be there or not: many stores keep no empty ones.")  # fmt: skip
     linked = [{"do": "move", "path": "bundle", "to": "elsewhere"},
               {"do": "symlink", "path": "bundle", "target": "elsewhere"}]  # fmt: skip
     suite.valid("directory/root-is-link", "The root is reached by a symbolic link", PLAIN,
@@ -67,7 +68,7 @@ def _paths(suite: Suite) -> None:
         "device-like": ["console", "com10", "lpt", "com0", "auxiliary.bin", "a.con", "con_"],
         "punctuation": ["#1", "%2e%2e", "a&b", "a;b", "~", "$HOME", "-rf", "a'b", "{x}", "a@2048"],
         "deep": ["/".join("d" * 100)],
-        "long": ["p" * 1024, "é" * 512],
+        "long": ["/".join(["p" * 204] * 5), "/".join(["é" * 102] * 5)],
         "case-in-folders": ["A/x", "A/y", "b/X"],
         "manifest-below": ["sub/manifest.json", "sub/tensors.msgpack", "sub/residue.bin"],
         "prefix-is-no-parent": ["a", "a.b/c", "a-b", "ab/c"],
@@ -84,7 +85,7 @@ def _paths(suite: Suite) -> None:
 
 def _json(suite: Suite) -> None:
     deep: Any = {"leaf": {}}
-    for _ in range(61):
+    for _ in range(60):
         deep = [deep]
     texts = {"": "empty name", "\u20ac": "€", "\r": "\b\t\n\f\r\"\\/\x00\x1f\x7f",
              "\ufb33": "1", "\U0001f600": "2", "1": "3", "\x80": "\u2028\ufeff"}  # fmt: skip
@@ -104,7 +105,7 @@ def _json(suite: Suite) -> None:
     for id, (title, metadata, rules, why) in table.items():
         suite.valid(f"json/{id}", title, with_manifest(PLAIN, metadata=metadata), rules=rules,
                     features=["json"], why=why)  # fmt: skip
-    numbers = (b"[0.1,1e-7,0.000001,1e+21,100000000000000000000,5e-324,"
+    numbers = (b"[0.1,1e-7,0.000001,1e+21,5e-324,"
                b"1.7976931348623157e+308,-0.5,9007199254740991,333333333.3333333]")  # fmt: skip
     suite.valid("json/fractions", "Numbers in their shortest forms", rules=["JSN-05", "JSN-07"],
                 draft=with_manifest(PLAIN, metadata={"numbers": "HERE"}), stage="manifest_bytes",

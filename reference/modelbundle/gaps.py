@@ -47,7 +47,7 @@ def _architecture(holdings: Holdings) -> Iterator[str]:
     if not configs and not graphs:
         yield "no architecture: only weights" if holdings.weights else "no architecture"
     elif not configs:
-        yield f"no Keras config: {_names(graphs)} can be run, but layers cannot be built from it"
+        yield f"no Keras config: {_names(graphs)} can be run, but layers cannot be rebuilt"
     elif not graphs and not holdings.manifest.requirements.custom_objects:
         yield "no graph: Keras builds the model from its config"
 

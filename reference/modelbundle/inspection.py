@@ -25,7 +25,7 @@ from modelbundle.core.findings import BundleError, clip
 from modelbundle.core.limits import LIMITS
 from modelbundle.core.manifest import Component, Manifest
 from modelbundle.gaps import Holdings, missing
-from modelbundle.layer_totals import LayerOrder, LayerTotal, Total
+from modelbundle.layer_totals import LayerOrder, LayerTotal, Parameters, Total
 from modelbundle.sources import keras_json
 from modelbundle.storage.layouts import DirectoryStorage
 
@@ -68,7 +68,7 @@ class Hazard:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """The answer. `parts` has the sources first; `parameters` counts the elements of weights."""
+    """The answer. `parts` has each source before what was taken from it."""
 
     digest: str
     layout: str
@@ -76,7 +76,7 @@ class Inspection:
     manifest: Manifest
     sizes: Sizes
     parts: tuple[Part, ...]
-    parameters: int
+    parameters: Parameters
     layers: tuple[LayerTotal, ...]
     dtypes: tuple[Total, ...]
     roles: tuple[Total, ...]
@@ -95,7 +95,7 @@ class Inspection:
             **{key: document[key] for key in kept if key in document},
             "sizes": as_json(self.sizes),
             "components": as_json(self.parts),
-            "parameters": self.parameters,
+            "parameters": as_json(self.parameters),
             "layers": as_json(self.layers),
             "dtypes": as_json(self.dtypes),
             "roles": as_json(self.roles),
@@ -122,7 +122,7 @@ def inspect(bundle: Bundle | str | Path) -> Inspection:
         manifest=manifest,
         sizes=_sizes(bundle),
         parts=tuple(_parts(manifest)),
-        parameters=sum(layer.parameters for layer in layers),
+        parameters=layer_totals.parameters(index),
         layers=layers,
         dtypes=layer_totals.by_code(index, index.dtype, index.dtypes),
         roles=roles,

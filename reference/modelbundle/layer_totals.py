@@ -24,6 +24,9 @@ WEIGHT_ROLES = frozenset({"trainable", "non-trainable", "other"})
 """Roles of the tensors that make up a model, as opposed to the state of its training."""
 
 
+_ROLE_RANK = {"trainable": 0, "non-trainable": 1}
+
+
 @dataclass(frozen=True, slots=True)
 class Total:
     """Tensors that have something in common: how many, their elements and their bytes.
@@ -49,6 +52,16 @@ class LayerTotal:
     non_trainable: int
     bytes: int
     dtypes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Elements of the weights, those that share their bytes counted once; of which trainable and
+    non-trainable, where that is known."""
+
+    count: int
+    trainable: int
+    non_trainable: int
 
 
 class LayerOrder:
@@ -116,11 +129,24 @@ def by_code(
     return tuple(map(Total, table, counts, sizes, lengths))
 
 
-def _sums(codes: NDArray[Any], values: NDArray[Any], table: Sequence[str]) -> list[int]:
+def _sums(codes: NDArray[Any], values: NDArray[Any], table: Sequence[object]) -> list[int]:
     """Exact sums of `values` by entry of `table`."""
     sums = np.zeros(len(table), dtype=np.int64)
     np.add.at(sums, codes, values.astype(np.int64))
     return sums.tolist()
+
+
+def parameters(index: TensorIndex) -> Parameters:
+    """The parameters of the whole model."""
+    ranks = [_ROLE_RANK.get(role, len(_ROLE_RANK)) for role in index.roles]
+    rows = np.flatnonzero(weights(index))
+    role = np.array(ranks, dtype=np.int64)[index.role[rows]]
+    place = [column[rows] for column in (index.length, index.offset, index.file)]
+    order = np.lexsort((role, *place))
+    first = np.ones(len(rows), dtype=bool)
+    first[1:] = np.any([column[order][1:] != column[order][:-1] for column in place], axis=0)
+    sums = _sums(role[order][first], elements(index)[rows][order][first], range(3))
+    return Parameters(sum(sums), *sums[:2])
 
 
 def by_layer(index: TensorIndex, order: LayerOrder) -> tuple[LayerTotal, ...]:
@@ -163,8 +189,7 @@ def _dtypes(
     index: TensorIndex, rows: NDArray[np.intp], codes: NDArray[np.int64], count: int
 ) -> list[tuple[str, ...]]:
     """The dtypes of each layer's tensors, ascending."""
-    pairs = np.unique(np.stack((codes, index.dtype[rows].astype(np.int64))), axis=1)
-    found: list[list[str]] = [[] for _ in range(count)]
-    for layer, dtype in pairs.T.tolist():
-        found[layer].append(index.dtypes[dtype])
-    return [tuple(names) for names in found]
+    found: list[set[str]] = [set() for _ in range(count)]
+    for layer, dtype in set(zip(codes.tolist(), index.dtype[rows].tolist(), strict=True)):
+        found[layer].add(index.dtypes[dtype])
+    return [tuple(sorted(names)) for names in found]

@@ -1,4 +1,4 @@
-"""Files that Keras 3 and tf_keras write, made once a process, and the values that belong in them."""
+"""Files that Keras 3 and tf_keras write, made once a process, and the models they hold."""
 
 from __future__ import annotations
 
@@ -34,7 +34,11 @@ def build(keras: Any) -> Any:
     """A Functional model with a nested one, a cell, a frozen layer and two layers of one class."""
     layers = keras.layers
     inner = keras.Sequential(
-        [layers.Input((8,)), layers.Dense(8, name="hidden"), layers.BatchNormalization(name="norm")],
+        [
+            layers.Input((8,)),
+            layers.Dense(8, name="hidden"),
+            layers.BatchNormalization(name="norm"),
+        ],
         name="inner",
     )
     inputs = layers.Input((8,), name="features")

@@ -25,9 +25,9 @@ JSON = st.recursive(
     max_leaves=20,
 )
 MSGPACK = st.recursive(
-    st.integers(0, 2**64 - 1) | TEXTS | st.binary(max_size=300),
-    lambda inner: st.lists(inner, max_size=20) | st.dictionaries(TEXTS, inner, max_size=20),
-    max_leaves=40,
+    st.integers(0, 2**64 - 1) | TEXTS | st.binary(max_size=40),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=12,
 )
 
 
@@ -142,16 +142,16 @@ def test_json_does_not_write_what_it_cannot_read(value: Any) -> None:
         canonical_json.encode({"x": value})
 
 
-@settings(deadline=None, max_examples=150)
-@given(st.dictionaries(TEXTS, MSGPACK, max_size=20))
+@settings(deadline=None, max_examples=100)
+@given(st.dictionaries(TEXTS, MSGPACK, max_size=5))
 def test_msgpack_round_trip(value: dict[str, Any]) -> None:
     data = canonical_msgpack.encode(value)
     assert canonical_msgpack.decode(data, PLACE) == value
     assert msgpack.unpackb(data) == value
 
 
-@settings(deadline=None, max_examples=200)
-@given(st.dictionaries(TEXTS, MSGPACK, max_size=6), st.data())
+@settings(deadline=None, max_examples=100)
+@given(st.dictionaries(TEXTS, MSGPACK, max_size=4), st.data())
 def test_msgpack_has_one_form(value: dict[str, Any], data: st.DataObject) -> None:
     """Other bytes of the same value are refused: a mutation gives another value or a finding."""
     encoded = canonical_msgpack.encode(value)
@@ -206,7 +206,7 @@ def test_msgpack_has_one_form(value: dict[str, Any], data: st.DataObject) -> Non
         ("MSG-03", "81a161c6ffffffff00"),
         ("MSG-03", "81a16192a36162"),
         ("MSG-04", ""),
-        ("MSG-04", "81"),
+        ("MSG-03", "81"),
         ("MSG-04", "81a161"),
         ("MSG-04", "81a161cd00"),
         ("MSG-04", "81a161c1"),
@@ -217,6 +217,13 @@ def test_msgpack_has_one_form(value: dict[str, Any], data: st.DataObject) -> Non
 def test_msgpack_refuses(rule: str, data: str) -> None:
     document = bytes.fromhex(data)
     assert rules_of(lambda: canonical_msgpack.decode(document, PLACE)) == [rule]
+
+
+@pytest.mark.parametrize("length", [0, 31, 32, 255, 256, 65535, 65536])
+def test_msgpack_lengths(length: int) -> None:
+    value = {"array": ["ab"] * length, "bin": bytes(length), "int": length, "str": "x" * length}
+    value["map"] = {f"{i:05}": i for i in range(length)}
+    assert canonical_msgpack.decode(canonical_msgpack.encode(value), PLACE) == value
 
 
 def test_msgpack_depth_limit_is_sixteen() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 import source_trees as st
 import wire_writer as ww
+from hypothesis import given, settings
+from hypothesis import strategies as hs
 
 from modelbundle.core import strings
 from modelbundle.core.blobs import BytesBlob
@@ -336,6 +339,7 @@ def test_directories(tf: Any, keras_checkpoints: Path) -> None:
     ids = [component.id for component in artifact.components]
     assert ids == ["several", "several/ck-1.index", "several/ck-2.index"]
     assert artifact.components[0].properties == {"prefixes": ["ck-1", "ck-2"]}
+    assert {c.derived_from for c in artifact.components[1:]} == {"several"}
     assert "several.derived/ck-2/object_graph.json" in artifact.components[2].files
     one = checkpoint.read(st.tree_of(keras_checkpoints / "old"))
     assert one.components[0].properties["prefix"] == "ck-1"
@@ -572,3 +576,19 @@ def test_lists_that_multiply_are_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(protobuf_wire, "REPEATED", 3)
     with pytest.raises(WireError, match="list"):
         Message.of(ww.field(3, b"\1\2\3\4")).decode({3: ("list", UINT, True)})
+
+
+@settings(max_examples=200, deadline=None)
+@given(hs.binary(max_size=200))
+def test_any_bytes_are_a_message_or_a_wire_error(data: bytes) -> None:
+    with contextlib.suppress(WireError):
+        consumed = [len(v) if isinstance(v, Message) else v for _, v in Message.of(data)]
+        assert sum(map(bool, consumed)) <= len(data)
+    with contextlib.suppress(leveldb_table.TableError):
+        list(leveldb_table.entries(BytesBlob(data)))
+
+
+@given(hs.integers(-(1 << 62), 1 << 62), hs.integers(0, 1 << 62))
+def test_slice_keys_keep_the_order_of_numbers(start: int, step: int) -> None:
+    one, other = (tensor_bundle.slice_key(b"v", [(n, 1)]) for n in (start, start + step))
+    assert (one < other) == (step > 0)

@@ -118,8 +118,8 @@ def test_files(tmp_path: Path) -> None:
     assert found == {"net.safetensors": "changed", "tensors.msgpack": "changed"}
 
 
-def bundle_of(tmp_path: Path, name: str, *layers: dict[str, Any], **options: Any) -> Path:
-    folder = tmp_path / name
+def bundle_of(tmp_path: Path, place: str, *layers: dict[str, Any], **options: Any) -> Path:
+    folder = tmp_path / place
     folder.mkdir()
     (folder / "net.json").write_text(json.dumps(made.sequential(*layers)))
     mb.pack(folder / "net.json", folder / "net.modelbundle", **options)

@@ -55,7 +55,7 @@ def test_layers_stand_in_the_order_of_the_graph(tmp_path: Path) -> None:
     first = answer.layers[0]
     assert (first.tensors, first.parameters, first.bytes) == (2, 2 * 3 + 3, 36)
     assert first.dtypes == ("float32",)
-    assert answer.parameters == 2 * 3 + 3 + 3 * 4 + 4
+    assert answer.parameters.count == 2 * 3 + 3 + 3 * 4 + 4
 
 
 def test_layers_without_a_graph_stand_by_name(tmp_path: Path) -> None:
@@ -68,6 +68,14 @@ def test_layers_without_a_graph_stand_by_name(tmp_path: Path) -> None:
     assert answer.layers[1].dtypes == ("float16", "int64")
     assert {total.name: (total.tensors, total.elements) for total in answer.dtypes} == {
         "float16": (1, 3), "float32": (3, 3), "int64": (1, 1)}  # fmt: skip
+
+
+def test_shared_bytes_are_counted_once(tmp_path: Path) -> None:
+    twice = np.arange(100, dtype="f4")
+    arrays = {"a/w": twice, "b/w": twice, "c/w": np.ones(100, "f4")}
+    answer = inspect(made.pack_arrays(tmp_path / "b.modelbundle", arrays))
+    assert [layer.parameters for layer in answer.layers] == [100] * 3
+    assert (answer.parameters.count, answer.parameters.trainable) == (200, 0)
 
 
 def test_optimizer_state_is_no_layer(tmp_path: Path) -> None:
@@ -202,6 +210,7 @@ def test_parts_of_a_layer_stand_where_it_stands() -> None:
 
 
 @pytest.mark.frameworks
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_a_trained_keras_model(tmp_path: Path) -> None:
     keras = pytest.importorskip("keras")
     wide, narrow = (keras.layers.Dense(n, name=name) for n, name in ((8, "wide"), (2, "narrow")))
@@ -212,7 +221,8 @@ def test_a_trained_keras_model(tmp_path: Path) -> None:
     model.save(tmp_path / "net.keras")
     answer = answer_for(tmp_path, tmp_path / "net.keras")
     assert [layer.name for layer in answer.layers] == ["wide", "norm", "narrow"]
-    assert answer.parameters == model.count_params()
+    assert answer.parameters.count == model.count_params()
+    assert answer.parameters.non_trainable == 16
     assert sum(layer.non_trainable for layer in answer.layers) == 16
     assert {total.name: total.tensors for total in answer.roles}["optimizer"] >= 2 * 6
     assert answer.missing == ("no graph: Keras builds the model from its config",)

@@ -385,6 +385,7 @@ class TestRefusals:
             b"{}",
             b'{"class_name": "Dense"}',
             b'{"class_name": 5, "config": {}}',
+            b'{"class_name": "", "config": {}}',
             b'{"class_name": "Dense", "config": 3}',
             b'{"class_name": "Dense", "class_name": "Lambda", "config": {"name": "a"}}',
             b'{"class_name": "Dense", "config": {"name": "a", "name": "b"}}',
@@ -494,7 +495,18 @@ class TestDamage:
 
     def test_values_replaced(self, text: bytes) -> None:
         dice = random.Random(8)
-        values = [b"null", b"[]", b"{}", b'""', b"-1", b"1e999", b"true", b'["x",0,0]', b"9" * 30]
+        values = [
+            b"null",
+            b"[]",
+            b"{}",
+            b'""',
+            b'"a>"',
+            b"-1",
+            b"1e999",
+            b"true",
+            b'["x",0,0]',
+            b"9" * 30,
+        ]
         pieces = re.split(rb'("[^"]*"(?!\s*:)|\bnull\b|\d+)', text)
         for _ in range(2000):
             changed = list(pieces)

@@ -25,7 +25,9 @@ def tree_of(path: Path) -> Tree:
     tree = Tree(path.name, {path.name: BytesBlob(path.read_bytes())})
     assert keras_hdf5.recognise(tree)
     shards = {name: path.with_name(name) for name in keras_hdf5.companions(tree)}
-    beside = {name: BytesBlob(found.read_bytes()) for name, found in shards.items() if found.exists()}
+    beside = {
+        name: BytesBlob(found.read_bytes()) for name, found in shards.items() if found.exists()
+    }
     return Tree(tree.root, {**tree.files, **beside})
 
 
@@ -38,7 +40,9 @@ def value(artifact: Artifact, tensor: ArtifactTensor) -> bytes:
     return blob.read(tensor.offset, tensor.length)
 
 
-def check_variables(artifact: Artifact, variables: list[Any], name_of: Callable[[Any], str]) -> None:
+def check_variables(
+    artifact: Artifact, variables: list[Any], name_of: Callable[[Any], str]
+) -> None:
     tensors = {tensor.names.get("keras"): tensor for tensor in artifact.tensors}
     for variable in variables:
         tensor = tensors[name_of(variable)]
@@ -53,8 +57,13 @@ def path_of(variable: Any) -> str:
 
 def check_roles(artifact: Artifact, model: Any, name_of: Callable[[Any], str]) -> None:
     roles = {tensor.names.get("keras"): tensor.role for tensor in artifact.tensors}
-    for variables, role in ((model.trainable_variables, "trainable"), (model.non_trainable_variables, "non-trainable")):
-        assert {roles[name_of(variable)] for variable in variables if "seed" not in name_of(variable)} == {role}
+    for variables, role in (
+        (model.trainable_variables, "trainable"),
+        (model.non_trainable_variables, "non-trainable"),
+    ):
+        assert {
+            roles[name_of(variable)] for variable in variables if "seed" not in name_of(variable)
+        } == {role}
 
 
 @pytest.mark.frameworks
@@ -68,7 +77,9 @@ def test_whole_model(library: str) -> None:
     check_roles(artifact, saved.model, path_of)
     optimizer = saved.model.optimizer.variables
     check_variables(artifact, optimizer() if callable(optimizer) else optimizer, path_of)
-    assert {t.role for t in artifact.tensors if t.names["hdf5"].startswith("optimizer")} == {"optimizer"}
+    assert {t.role for t in artifact.tensors if t.names["hdf5"].startswith("optimizer")} == {
+        "optimizer"
+    }
     properties = artifact.components[0].properties
     assert (properties["layout"], properties["backend"]) == ("keras-model", "tensorflow")
 
@@ -101,8 +112,13 @@ def test_legacy_weights_only() -> None:
     assert roles["first/kernel"] == "other"
 
 
-NUMBERED = {"first/0": "first/kernel", "first/1": "first/bias", "memory/lstm_cell/1": "memory/lstm_cell/recurrent_kernel",
-            "inner/norm/2": "inner/norm/moving_mean", "adam/0": "adam/iteration"}  # fmt: skip
+NUMBERED = {
+    "first/0": "first/kernel",
+    "first/1": "first/bias",
+    "memory/lstm_cell/1": "memory/lstm_cell/recurrent_kernel",
+    "inner/norm/2": "inner/norm/moving_mean",
+    "adam/0": "adam/iteration",
+}
 
 
 @pytest.mark.frameworks
@@ -111,7 +127,10 @@ def test_numbered_weights(file: str) -> None:
     saved = keras_files.saved("keras")
     artifact = read(saved.folder / file)
     tensors = {tensor.name: tensor for tensor in artifact.tensors}
-    variables = {variable.path: variable for variable in [*saved.model.variables, *saved.model.optimizer.variables]}
+    variables = {
+        variable.path: variable
+        for variable in [*saved.model.variables, *saved.model.optimizer.variables]
+    }
     for name, path in NUMBERED.items():
         assert value(artifact, tensors[name]) == np.asarray(variables[path]).tobytes()
     assert tensors["adam/0"].role == "optimizer"
@@ -135,7 +154,9 @@ def test_shards_and_whole_file_agree() -> None:
     whole, shards = read(folder / "net.weights.h5"), read(folder / "sharded.weights.json")
     assert len(shards.components[0].files) > 3
     expected = {tensor.name: (tensor.role, value(whole, tensor)) for tensor in whole.tensors}
-    assert {tensor.name: (tensor.role, value(shards, tensor)) for tensor in shards.tensors} == expected
+    assert {
+        tensor.name: (tensor.role, value(shards, tensor)) for tensor in shards.tensors
+    } == expected
 
 
 @pytest.mark.frameworks
@@ -161,7 +182,10 @@ def _layer(group: h5py.Group, layer: str, names: list[str]) -> None:
         found[name] = np.full((2, 3), number, "f4")
 
 
-DENSE = {"class_name": "Dense", "config": {"name": "dense_1", "output_dim": 3, "batch_input_shape": [None, 2]}}
+DENSE = {
+    "class_name": "Dense",
+    "config": {"name": "dense_1", "output_dim": 3, "batch_input_shape": [None, 2]},
+}
 CONFIG = json.dumps({"class_name": "Sequential", "config": [DENSE], "keras_version": "1.2.2"})
 
 
@@ -213,7 +237,10 @@ def test_datasets_that_nothing_lists_are_kept(tmp_path: Path) -> None:
         file["a/extra"] = 1.5
 
     tensors = read(make(tmp_path / "old.h5", write)).tensors
-    assert [(tensor.name, "keras" in tensor.names) for tensor in tensors] == [("a/extra", False), ("kernel", True)]
+    assert [(tensor.name, "keras" in tensor.names) for tensor in tensors] == [
+        ("a/extra", False),
+        ("kernel", True),
+    ]
 
 
 def refused(path: Path) -> set[str]:
@@ -256,7 +283,10 @@ def _shards(tmp_path: Path, weight_map: object) -> Path:
     return path
 
 
-GOOD_MAP = {"/layers/dense_0/vars": "w_00000.weights.h5", "/layers/dense_1/vars": ["w_00001.weights.h5"]}
+GOOD_MAP = {
+    "/layers/dense_0/vars": "w_00000.weights.h5",
+    "/layers/dense_1/vars": ["w_00001.weights.h5"],
+}
 BAD_MAPS = {
     "missing": {"/layers/dense_0/vars": "w_00007.weights.h5"},
     "escapes": {"/layers/dense_0/vars": "../w_00000.weights.h5"},
@@ -278,7 +308,9 @@ def test_bad_shards(tmp_path: Path, case: str) -> None:
 
 
 def test_one_dataset_in_two_shards(tmp_path: Path) -> None:
-    path = _shards(tmp_path, {**GOOD_MAP, "/layers/dense_1/vars": ["w_00000.weights.h5", "w_00001.weights.h5"]})
+    path = _shards(
+        tmp_path, {**GOOD_MAP, "/layers/dense_1/vars": ["w_00000.weights.h5", "w_00001.weights.h5"]}
+    )
     shutil.copy(tmp_path / "w_00000.weights.h5", tmp_path / "w_00001.weights.h5")
     assert refused(path) == {"KHF-03"}
 

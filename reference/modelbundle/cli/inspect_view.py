@@ -79,12 +79,11 @@ def _short(part: Part) -> str:
 
 def _parameters(answer: Inspection) -> Text:
     title = Text("Parameters", style="bold")
-    trained = sum(layer.trainable for layer in answer.layers)
-    fixed = sum(layer.non_trainable for layer in answer.layers)
-    counts = {"trainable": trained, "non-trainable": fixed}
-    counts["of no stated role"] = answer.parameters - trained - fixed
+    found = answer.parameters
+    counts = {"trainable": found.trainable, "non-trainable": found.non_trainable}
+    counts["of no stated role"] = found.count - found.trainable - found.non_trainable
     told = [f"{count:,} {name}" for name, count in counts.items() if count]
-    return title.append(f"   {answer.parameters:,}: {', '.join(told) or 'none'}", style="not bold")
+    return title.append(f"   {found.count:,}: {', '.join(told) or 'none'}", style="not bold")
 
 
 def _layers(layers: Sequence[LayerTotal], *, whole: bool) -> RenderableType:

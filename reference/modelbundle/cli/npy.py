@@ -57,7 +57,7 @@ def as_plain(tensor: Tensor) -> tuple[NDArray[np.generic], str | None]:
         return _fixed_width(array), "strings as bytes of one width"
     if tensor.dtype.endswith("_packed"):
         return array, f"packed bytes of {tensor.dtype}{list(tensor.shape)}, as they are stored"
-    if array.dtype.isbuiltin == 1 or array.dtype.kind == "S":
+    if array.dtype.type.__module__ == "numpy":
         return array, None
     plain = array.view(f"u{array.dtype.itemsize}")
     return plain, f"bits of {tensor.dtype}: .view(ml_dtypes.{tensor.dtype}) gives the elements"

@@ -42,7 +42,7 @@ def print_packed(
 ) -> None:
     """Say what was packed, from the manifest of the new bundle."""
     manifest = bundle.manifest
-    stored = sum(entry.size for entry in manifest.stored)
+    stored = len(bundle.manifest_bytes) + sum(entry.size for entry in manifest.stored)
     originals = sum(entry.size for entry in manifest.files if entry.role == "source")
     if as_json:
         layout = "directory" if isinstance(bundle.storage, DirectoryStorage) else "archive"

@@ -58,7 +58,8 @@ def _corner(array: NDArray[np.generic]) -> Any:
         return []
     while array.ndim > len(CORNER):
         array = array[0]
-    return _plain(array[tuple(slice(length) for length in CORNER[: array.ndim])].tolist())
+    inside: Any = (*(slice(length) for length in CORNER[: array.ndim]), ...)
+    return _plain(array[inside].tolist())
 
 
 def _plain(value: Any) -> Any:

@@ -217,8 +217,7 @@ def _check_files(files: Sequence[_Json]) -> Iterator[Finding]:
     for index, entry in enumerate(files):
         place = f"{PLACE}#/files/{index}"
         yield from paths.check_path(entry["path"], f"{place}/path")
-        ours = entry["digest"].startswith(f"{digests.ALGORITHM}:")
-        if ours and not digests.PATTERN.fullmatch(entry["digest"]):
+        if not _is_foreign(entry["digest"]) and not digests.PATTERN.fullmatch(entry["digest"]):
             expected = "sha256: and 64 lower-case hexadecimal digits"
             yield Finding("MAN-05", f"{place}/digest", expected, clip(entry["digest"]))
         for name, known in _CHOICES.items():
@@ -232,9 +231,15 @@ def _check_files(files: Sequence[_Json]) -> Iterator[Finding]:
 @checks("MAN-06")
 def _check_algorithms(files: Sequence[_Json]) -> Iterator[Finding]:
     for index, entry in enumerate(files):
-        if not entry["digest"].startswith(f"{digests.ALGORITHM}:"):
+        if _is_foreign(entry["digest"]):
             place = f"{PLACE}#/files/{index}/digest"
             yield Finding("MAN-06", place, "a digest by sha256", clip(entry["digest"]))
+
+
+def _is_foreign(digest: str) -> bool:
+    """Whether `digest` names an algorithm that is not known here."""
+    algorithm, colon, _ = digest.partition(":")
+    return colon != "" and algorithm != digests.ALGORITHM
 
 
 @checks("MAN-07")

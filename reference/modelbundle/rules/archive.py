@@ -150,7 +150,7 @@ def _check_tail(
             return _difference(
                 header, wanted, _CENTRAL_FIELDS, place, member.path
             ) or _check_variable(
-                header, wanted, _CENTRAL_BYTES + len(member.name), place, member.path
+                found[at:], wanted, _CENTRAL_BYTES + len(member.name), place, member.path
             )
         at += len(wanted)
     if found[at : at + 4] == b"PK\1\2":

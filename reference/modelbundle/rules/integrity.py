@@ -11,7 +11,7 @@ from modelbundle.core import paths
 from modelbundle.core.archive_layout import parse_local
 from modelbundle.core.compositions import Compositions
 from modelbundle.core.digests import of_raw
-from modelbundle.core.findings import Finding, checks
+from modelbundle.core.findings import Finding, checks, clip
 from modelbundle.core.manifest import FileEntry
 from modelbundle.core.tensor_index import TensorIndex
 from modelbundle.storage.layouts import ArchiveStorage
@@ -77,8 +77,8 @@ def _check_crc32(storage: ArchiveStorage, path: str, crc32: int) -> Iterator[Fin
     header = storage.archive.read(member.header_offset, 30)
     declared = int.from_bytes(header[14:18], "little") if parse_local(header) else None
     if declared != crc32:
-        place = f"{path} (archive@{member.header_offset + 14})"
-        yield Finding("ARC-10", place, f"CRC-32 {crc32:08x}", f"{declared or 0:08x}")
+        expected = f"CRC-32 {crc32:08x} of {clip(path)}"
+        yield Finding("ARC-10", f"archive@{member.header_offset + 14}", expected, f"{declared or 0:08x}")
 
 
 def _check_tensors(

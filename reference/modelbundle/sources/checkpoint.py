@@ -4,7 +4,8 @@ Every tensor of the index is a range of a data shard. The object graph, where th
 one, names variables and binds optimizer slots (`checkpoint_variables`) and is kept as JSON. A
 tensor whose slices are no single range is put together in a derived safetensors file.
 
-`read` reads the index and the object graph only; `verify_checksums` reads the data.
+`read` reads the index and the object graph only; `verify_checksums` reads the data, here and in
+the variables of a SavedModel.
 
     artifact = read(tree)           # tree.root: "ckpt-1" or the directory
     verify_checksums(tree)          # TFC-03
@@ -76,7 +77,7 @@ def verify_checksums(tree: Tree) -> None:
 
 
 def read(tree: Tree) -> Artifact:
-    """The source as an artifact; raises BundleError (TFC-01, 02 and 04 to 08)."""
+    """The source as an artifact; raises BundleError (TFC-01 to TFC-08)."""
     found = {prefix: read_checkpoint(tree.files, prefix) for prefix in prefixes(tree)}
     folders = {prefix: _relative(tree, prefix) if len(found) > 1 else "" for prefix in found}
     derived = assemble(tree, {folders[prefix]: each.bundle for prefix, each in found.items()})
@@ -127,7 +128,7 @@ def graph_file(root: str, graph: Graph, folder: str = "") -> ArtifactFile:
 
 
 def read_checkpoint(files: Mapping[str, Blob], prefix: str) -> Checkpoint:
-    """The checkpoint at `prefix`; raises BundleError (TFC-01, 02 and 04 to 08)."""
+    """The checkpoint at `prefix`; raises BundleError (TFC-01 to TFC-08)."""
     bundle = read_bundle(files, prefix)
     graph = _object_graph(files, bundle)
     if graph:

@@ -210,7 +210,7 @@ def message(value: int | Message, place: int = 0) -> Message:
     return value
 
 
-def integer(value: int | Message, place: int = 0) -> int:
+def integer(value: int | Message) -> int:
     """`value` as an integer; raises `WireError` where it is length-delimited."""
     if not isinstance(value, int):
         raise WireError(value.start, "bytes where an integer belongs")
@@ -238,13 +238,9 @@ _READ: dict[str, Callable[[Message], Any]] = {
 
 def _value(kind: Kind, value: int | Message, place: int) -> Any:
     if callable(kind):
-        return _scalar(kind, integer(value, place), place)
+        return _scalar(kind, integer(value), place)
     value = message(value, place)
-    if kind == MESSAGE:
-        return value
-    return (
-        value.text() if kind == TEXT else value.content() if kind == BYTES else value.decode(kind)
-    )
+    return _READ[kind](value) if isinstance(kind, str) else value.decode(kind)
 
 
 def _scalar(kind: Scalar, bits: int, place: int) -> Any:

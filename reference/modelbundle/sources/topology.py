@@ -239,13 +239,18 @@ def _facts(config: Any) -> Record:
         "name": _text(config.get("name")),
         "trainable": config.get("trainable") if isinstance(config.get("trainable"), bool) else None,
         "dtype": _policy(config.get("dtype")),
-        "batch_shape": Values().encode(shape),
+        "batch_shape": _shape(shape),
     }
     return {key: value for key, value in facts.items() if value is not None}
 
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _shape(shape: Any) -> Any:
+    """A shape, or several in a structure; None for what is neither."""
+    return Values().encode(shape) if isinstance(shape, dict | list) else None
 
 
 def _policy(dtype: Any) -> str | None:
@@ -285,7 +290,7 @@ def _implied_input(config: Any, records: list[Record], path: str) -> Record:
     while name in taken:
         name += "_"
     built = config.get("build_input_shape") if isinstance(config, dict) else None
-    shape = _input_shape(records[0]) or Values().encode(built)
+    shape = _input_shape(records[0]) or _shape(built)
     return {
         "name": name,
         "path": f"{path}/{name}" if path else name,

@@ -131,11 +131,12 @@ class ArchiveStorage:
         """See `Storage`; raises `BundleError` (ARC-01, ARC-07, MAN-12)."""
         head = self._archive.read(0, min(LOCAL_BYTES + len(paths.MANIFEST), self._archive.size))
         sizes = parse_local(head)
-        if sizes is None or head[LOCAL_BYTES:] != paths.MANIFEST.encode():
+        name = paths.MANIFEST.encode()
+        if sizes is None or sizes[1] != len(name) or head[LOCAL_BYTES:] != name:
             expected = f"the local header of {paths.MANIFEST}"
             found = head[:8].hex() or "an empty file"
             hint = "is this file a model bundle?"
-            raise refuse("ARC-01", f"{self._name}@0", expected, found, hint)
+            raise refuse("ARC-01", "archive@0", expected, found, hint)
         settle(manifests.check_size(sizes[0]))
         member = ArchiveLayout([(paths.MANIFEST, sizes[0])]).members[0]
         if member.end > self._archive.size:
@@ -151,7 +152,8 @@ class ArchiveStorage:
     @checks("ARC-07")
     def _wrong_size(self, expected: str) -> BundleError:
         hint = "the archive is truncated or was changed: copy it again"
-        return refuse("ARC-07", self._name, expected, f"{self._archive.size} bytes", hint)
+        size = self._archive.size
+        return refuse("ARC-07", f"archive@{size}", expected, f"{size} bytes", hint)
 
     def blob(self, path: str) -> Blob:
         """See `Storage`."""

@@ -119,7 +119,10 @@ def _tree_v2(source: Source, address: int, table: ChunkTable) -> Iterator[Entry]
         cursor = Cursor(source, record, address)
         chunk, size, mask = cursor.offset(), table.chunk_bytes, 0
         if kind == _FILTERED_RECORDS:
-            size, mask = cursor.uint(cursor.left - 4 - 8 * rank), cursor.uint(4)
+            width = cursor.left - 4 - 8 * rank
+            if not 1 <= width <= 8:
+                raise cursor.malformed("chunk sizes of 1 to 8 bytes", width)
+            size, mask = cursor.uint(width), cursor.uint(4)
         yield [cursor.uint(8) for _ in range(rank)], chunk, size, mask
 
 

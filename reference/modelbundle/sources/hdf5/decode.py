@@ -9,7 +9,7 @@ extent along the axes after it, as stay below 32 MiB. Memory stays near that wha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -43,10 +43,10 @@ def check_decodable(source: Source, dataset: Dataset) -> None:
     if not isinstance(layout, Chunked) or not dataset.size:
         return
     chunk_bytes = prod(layout.dims) * layout.element_bytes
-    rows_are_whole = all(
-        chunk >= size for chunk, size in zip(layout.dims[1:], dataset.shape[1:], strict=True)
-    )
-    row_bytes = chunk_bytes // layout.dims[0]
+    after = _row_axis(layout) + 1
+    pairs = zip(layout.dims[after:], dataset.shape[after:], strict=True)
+    rows_are_whole = all(chunk >= size for chunk, size in pairs)
+    row_bytes = prod(layout.dims[after:]) * layout.element_bytes
     if chunk_bytes > MEMORY_BYTES and (not rows_are_whole or row_bytes > MEMORY_BYTES):
         raise mismatch(
             _place(source, dataset),
@@ -152,28 +152,46 @@ def _position(number: int, grid: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(reversed(position))
 
 
+def _row_axis(layout: Chunked) -> int:
+    """The first axis along which a chunk has more than one element, or the last one."""
+    long = (axis for axis, size in enumerate(layout.dims) if size > 1)
+    return next(long, len(layout.dims) - 1)
+
+
 def _decode_rows(
     source: Source, dataset: Dataset, layout: Chunked, table: ChunkTable, put: Put
 ) -> None:
-    """Large chunks of whole rows, one below the other: a few rows at a time."""
+    """Large chunks that follow each other in the dataset, each a few rows at a time."""
+    axis = _row_axis(layout)
     by_number = {number: at for at, number in enumerate(table.numbers)}
-    element, shape = dataset.datatype.size, dataset.shape
-    row_bytes = prod(shape[1:]) * element
-    stored_row = table.chunk_bytes // layout.dims[0]
-    kept = (slice(None), *(slice(size) for size in shape[1:]))
-    step = max(MEMORY_BYTES // stored_row, 1)
-    for number in range(table.grid[0]):
+    row_bytes = prod(dataset.shape[axis + 1 :]) * dataset.datatype.size
+    for number in range(prod(table.grid)):
+        before, column = divmod(number, table.grid[axis])
+        first = column * layout.dims[axis]
+        count = min(layout.dims[axis], dataset.shape[axis] - first)
         at = by_number.get(number)
         chunk = None if at is None else _chunk(source, dataset, layout, table, at)
-        first = number * layout.dims[0]
-        for start in range(0, min(layout.dims[0], shape[0] - first), step):
-            count = min(step, layout.dims[0] - start, shape[0] - first - start)
-            if chunk is None:
-                data = _filled(dataset, count * row_bytes)
-            else:
-                rows = np.frombuffer(chunk.read(start * stored_row, count * stored_row), np.uint8)
-                data = rows.reshape(count, *layout.dims[1:], element)[kept].tobytes()
-            put((first + start) * row_bytes, to_plain(data, dataset.datatype))
+        offset = (before * dataset.shape[axis] + first) * row_bytes
+        for rows in _rows(dataset, layout, axis, count, chunk):
+            put(offset, to_plain(rows, dataset.datatype))
+            offset += len(rows)
+
+
+def _rows(
+    dataset: Dataset, layout: Chunked, axis: int, count: int, chunk: Blob | None
+) -> Iterator[bytes]:
+    """The first `count` rows of a chunk, cut to the dataset's extent; the fill value for None."""
+    element, extent = dataset.datatype.size, dataset.shape[axis + 1 :]
+    stored = prod(layout.dims[axis + 1 :]) * element
+    kept = (slice(None), *(slice(size) for size in extent))
+    step = max(MEMORY_BYTES // stored, 1)
+    for start in range(0, count, step):
+        held = min(step, count - start)
+        if chunk is None:
+            yield _filled(dataset, held * prod(extent) * element)
+        else:
+            rows = np.frombuffer(chunk.read(start * stored, held * stored), np.uint8)
+            yield rows.reshape(held, *layout.dims[axis + 1 :], element)[kept].tobytes()
 
 
 def _decode_boxes(
