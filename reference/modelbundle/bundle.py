@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from modelbundle.core import compositions, digests, dtypes, paths, tensor_index
 from modelbundle.core import manifest as manifests
@@ -133,12 +133,6 @@ class Bundle:
         if size > limit:
             raise refuse(rule, path, f"at most {limit} bytes", str(size))
         return self.read(path)
-
-    def validate(self, *, structure: bool = False) -> Any:
-        """Validate this bundle; see `modelbundle.validate`."""
-        from modelbundle.rules import validate
-
-        return validate(self, structure=structure)
 
 
 @checks("RDR-06")

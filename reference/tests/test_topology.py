@@ -316,6 +316,7 @@ class TestCalls:
             ([[["x", 0, 0, {}]]], [["a", 1, 0]]),
             ([[["x", 0, 0, {}]]], [["a", 0, 10**30]]),
             ([[["x", 0, 0, {}]]], [["b", 0, 0]]),
+            ([[["x", 0, 0, {}]]], [["_CONSTANT_VALUE", -1, 2]]),
             ([{"args": [{"class_name": "__keras_tensor__", "config": {
                 "keras_history": ["nobody", 0, 0]}}], "kwargs": {}}], [["a", 0, 0]]),
         ],

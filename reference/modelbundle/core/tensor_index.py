@@ -351,7 +351,9 @@ def _elements(index: TensorIndex) -> NDArray[np.float64]:
 
 
 def _has_its_length(row: Row) -> bool:
-    if row.length > LIMITS.safe_integer or not dtypes.is_known(row.dtype):
+    if not dtypes.is_known(row.dtype):
+        return True  # TEN-04 says so
+    if row.length > LIMITS.safe_integer:
         return False
     wanted = dtypes.byte_length(row.dtype, row.shape)
     if wanted is not None:

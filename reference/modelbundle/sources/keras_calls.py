@@ -140,14 +140,14 @@ class _Tensors(Values):
         known = len(value) == 3 and is_reference(value) and value[0] in self._scope.layers
         return self.tensor(value) if known else KEEP
 
-    def structure(self, value: Any) -> Any:
-        """A structure of references, where whatever is no list or dictionary is a leaf."""
-        if isinstance(value, list) and value and value[0] == _CONSTANT:
+    def structure(self, value: Any, constants: bool = True) -> Any:
+        """A structure of references, and of `constants` where a call may take them."""
+        if constants and isinstance(value, list) and value and value[0] == _CONSTANT:
             return self.encode(value[2]) if len(value) > 2 else None
         if isinstance(value, dict):
-            return {escaped(key): self.structure(value[key]) for key in sorted(value)}
+            return {escaped(key): self.structure(value[key], constants) for key in sorted(value)}
         if isinstance(value, list) and not (value and isinstance(value[0], str)):
-            return [self.structure(item) for item in value]
+            return [self.structure(item, constants) for item in value]
         return self.tensor(value)
 
 
@@ -208,7 +208,7 @@ def ends(
     `unwrap` takes a list of one tensor for that tensor, as Keras 1 and 2 mean it.
     """
     values = _Tensors(document, scope, scope.output_offsets, place)
-    structure = values.structure(_unwrap(value, "") if unwrap else value)
+    structure = values.structure(_unwrap(value, "") if unwrap else value, constants=False)
     return values.inputs, structure
 
 

@@ -5,47 +5,46 @@ artifact = read(tree)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Protocol
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Protocol, cast
 
 from modelbundle.core.findings import checks, refuse
-from modelbundle.sources import (
-    checkpoint,
-    keras_archive,
-    keras_config,
-    keras_hdf5,
-    onnx,
-    safetensors,
-    saved_model,
-    tflite,
-)
 from modelbundle.sources.artifact import Artifact, Tree
 
 
 class SourceFormat(Protocol):
     """What each source module offers."""
 
-    recognise: Callable[[Tree], bool]
-    read: Callable[[Tree], Artifact]
+    def recognise(self, tree: Tree) -> bool:
+        """Whether the tree is of this format, by content; never raises on bad input."""
+        ...
+
+    def read(self, tree: Tree) -> Artifact:
+        """The artifact; raises `BundleError` on bad input."""
+        ...
 
 
-FORMATS: tuple[SourceFormat, ...] = (
-    keras_archive,
-    keras_hdf5,
-    saved_model,
-    checkpoint,
-    safetensors,
-    tflite,
-    keras_config,
-    onnx,
+FORMATS = (
+    "keras_archive",
+    "keras_hdf5",
+    "saved_model",
+    "checkpoint",
+    "safetensors",
+    "tflite",
+    "keras_config",
+    "onnx",
 )
-"""Source formats in the order in which they are asked; the vaguer content tests come last."""
+"""Modules of the source formats in the order in which they are asked, vaguer content tests last.
+
+A module is imported when its turn comes, so that packing one format does not load them all."""
 
 
 @checks("SRC-01")
 def recognise(tree: Tree) -> SourceFormat:
     """The format of `tree`; raises `BundleError` (SRC-01) where none knows it."""
-    for source_format in FORMATS:
+    for name in FORMATS:
+        source_format = cast("SourceFormat", import_module(f"modelbundle.sources.{name}"))
         if source_format.recognise(tree):
             return source_format
     head = _head(tree) if tree.files else "no files"
@@ -76,6 +75,6 @@ def read(tree: Tree) -> Artifact:
     """
     source_format = recognise(tree)
     artifact = source_format.read(tree)
-    if source_format in (checkpoint, saved_model):
-        checkpoint.verify_checksums(tree)
+    if verify := getattr(source_format, "verify_checksums", None):
+        verify(tree)
     return artifact

@@ -24,7 +24,13 @@ from modelbundle.sources.artifact import (
     Requirements,
     Tree,
 )
-from modelbundle.sources.checkpoint import Checkpoint, graph_file, read_checkpoint, source_files
+from modelbundle.sources.checkpoint import (
+    Checkpoint,
+    graph_file,
+    read_checkpoint,
+    source_files,
+    verify_checksums,
+)
 from modelbundle.sources.checkpoint_tensors import locate, name_tensors
 from modelbundle.sources.checkpoint_variables import by_graph
 from modelbundle.sources.keras_config import config_component
@@ -33,6 +39,8 @@ from modelbundle.sources.object_graph import Graph, aligned, with_values
 from modelbundle.sources.protobuf_wire import Message, WireError
 from modelbundle.sources.sliced_tensors import Assembled, assemble
 from modelbundle.sources.tensor_bundle import INDEX_SUFFIX
+
+__all__ = ["read", "recognise", "verify_checksums"]
 
 KIND = "tensorflow.saved_model"
 FILE = "saved_model.pb"

@@ -60,9 +60,11 @@ def looks_like_zip(blob: Blob) -> bool:
 
 
 def first_name(blob: Blob) -> bytes:
-    """Name of the member whose local header begins a zip file."""
+    """Name of the member whose local header begins a zip file; empty where the file ends before."""
+    if blob.size < _LOCAL.size:
+        return b""
     length = int.from_bytes(blob.read(26, 2), "little")
-    return blob.read(30, min(length, blob.size - 30))
+    return blob.read(_LOCAL.size, min(length, blob.size - _LOCAL.size))
 
 
 def read_members(blob: Blob, place: str) -> list[Member]:

@@ -1,0 +1,570 @@
+"""Makes the fixtures of source formats, once: the bytes are committed, not this program's output.
+
+Each fixture is a folder `FORMAT/NAME/` with the files that a person would give. The sound ones
+come from h5py, Keras and TensorFlow, whose files differ from run to run and version to version,
+so the conformance cases are generated from the committed bytes. Run it to add a fixture:
+
+    python conformance/sources/make.py [FORMAT/NAME ...]    only those; without names, those missing
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1] / "reference" / "tests"))
+import wire_writer as wire  # noqa: E402
+
+Files = dict[str, bytes]
+MADE: dict[str, Callable[[], Files]] = {}
+KERNEL = np.arange(6, dtype="<f4").reshape(2, 3)
+
+
+def fixture(name: str) -> Callable[[Callable[[], Files]], Callable[[], Files]]:
+    """Note a function that makes the files of a fixture."""
+
+    def note(make: Callable[[], Files]) -> Callable[[], Files]:
+        MADE[name] = make
+        return make
+
+    return note
+
+
+def hdf5(write: Callable[[Any], object], libver: str = "earliest") -> bytes:
+    """An HDF5 file with a dataset `kernel` and a group `layer`, and what `write` adds."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "net.h5"
+        with h5py.File(path, "w", libver=libver) as file:
+            file["kernel"] = KERNEL
+            file["layer/step"] = np.int64(7)
+        with h5py.File(path, "a", libver=libver) as file:
+            write(file)
+        return path.read_bytes()
+
+
+def _virtual(file: Any) -> None:
+    layout = h5py.VirtualLayout((2, 3), "<f4")
+    layout[:] = h5py.VirtualSource("other.h5", "kernel", (2, 3))
+    file.create_virtual_dataset("virtual", layout)
+
+
+def _types(file: Any) -> None:
+    values = {"float16": np.float16([1, 2]), "float64": np.float64([1]), "bool": np.array([True, False]),
+              "complex64": np.complex64([1 + 2j]), "int8": np.int8([-1]), "uint64": np.uint64([2**63]),
+              "bytes4": np.array([b"ab", b"abcd"]), "opaque": np.array([b"\0\1"]).view("V2")}  # fmt: skip
+    for name, value in values.items():
+        file[f"types/{name}"] = value
+    file["types/empty"] = np.zeros((0, 3), "<f4")
+    file["types/scalar"] = np.float32(0.5)
+
+
+def _decoded(file: Any) -> None:
+    file.create_dataset("gzip", data=np.arange(64, dtype="<i4"), chunks=(16,), compression="gzip", shuffle=True)
+    file.create_dataset("checked", data=np.arange(8, dtype="<i2"), chunks=(4,), fletcher32=True)
+    file["big_endian"] = np.arange(4, dtype=">f8")
+    file.create_dataset("fill", (3,), "<f4", fillvalue=2.5)
+
+
+def _external(file: Any) -> None:
+    file.create_dataset("outside", (3,), "<f4", external=[("/etc/hostname", 0, 12)])
+
+
+def _links(kind: str) -> Callable[[Any], None]:
+    links = {"soft": h5py.SoftLink("/kernel"), "external": h5py.ExternalLink("other.h5", "/kernel"),
+             "dangling": h5py.SoftLink("/nothing")}  # fmt: skip
+
+    def write(file: Any) -> None:
+        file["layer/link"] = links[kind]
+
+    return write
+
+
+def _data(name: str, **options: Any) -> Callable[[Any], None]:
+    return lambda file: file.create_dataset(name, **options)
+
+
+_HDF5: dict[str, Callable[[Any], object]] = {
+    "plain": lambda file: None,
+    "types": _types,
+    "decoded": _decoded,
+    "attributes": lambda file: file.attrs.update({"a": "text", "b": [1.5, 2], "c": np.bytes_(b"x")}),
+    "alias": lambda file: file["layer"].__setitem__("same", file["kernel"]),
+    "external-storage": _external,
+    "external-link": _links("external"),
+    "soft-link": _links("soft"),
+    "dangling-link": _links("dangling"),
+    "virtual": _virtual,
+    "lzf": _data("lzf", data=np.arange(64), chunks=(16,), compression="lzf"),
+    "scale-offset": _data("scaled", data=np.arange(64), chunks=(16,), scaleoffset=0),
+    "vlen-strings": _data("words", data=["a", "bb"], dtype=h5py.string_dtype()),
+    "vlen-arrays": lambda file: file.create_dataset("ragged", (2,), h5py.vlen_dtype("<i4")),
+    "references": lambda file: file.create_dataset("ref", data=file["kernel"].ref, dtype=h5py.ref_dtype),
+    "compound": _data("rows", data=np.zeros(2, [("a", "<i4"), ("b", "<f4")])),
+    "attribute-type": lambda file: file.attrs.create("layer_names", np.arange(3)),
+    "group-cycle": lambda file: file["layer"].__setitem__("again", file["layer"]),
+    "root-cycle": lambda file: file["layer"].__setitem__("root", file["/"]),
+    "unwritten-bomb": lambda file: file.create_dataset("bomb", (2**40,), "<f4", chunks=(1024,)),
+}  # fmt: skip
+for _name, _write in _HDF5.items():
+    MADE[f"hdf5/{_name}"] = lambda write=_write: {"net.h5": hdf5(write)}
+MADE["hdf5/latest"] = lambda: {"net.h5": hdf5(_types, "latest")}
+
+
+def _patched(old: bytes, new: bytes) -> Callable[[], Files]:
+    def make() -> Files:
+        data = (HERE / "hdf5/plain/net.h5").read_bytes()
+        if data.count(old) < 1:
+            raise ValueError("nothing to be replaced")
+        return {"net.h5": data.replace(old, new, 1)}
+
+    return make
+
+
+DIMENSIONS = struct.pack("<QQ", 2, 3)
+for _name, _old, _new in (
+    ("shape-bomb", DIMENSIONS, struct.pack("<QQ", 2**40, 3)),
+    ("shape-overflow", DIMENSIONS, struct.pack("<QQ", 2**63, 6)),
+    ("shape-smaller", DIMENSIONS, struct.pack("<QQ", 2, 2)),
+    ("superblock-version", b"\x89HDF\r\n\x1a\n\0", b"\x89HDF\r\n\x1a\n\x09"),
+    ("tree-signature", b"TREE", b"TREF"),
+    ("heap-signature", b"HEAP", b"HEAQ"),
+    ("node-signature", b"SNOD", b"SNOE"),
+):
+    MADE[f"hdf5/{_name}"] = _patched(_old, _new)
+MADE["hdf5/truncated"] = lambda: {"net.h5": (HERE / "hdf5/plain/net.h5").read_bytes()[:-24]}
+MADE["hdf5/truncated-early"] = lambda: {"net.h5": (HERE / "hdf5/plain/net.h5").read_bytes()[:600]}
+
+SEQUENTIAL = {
+    "class_name": "Sequential",
+    "config": {
+        "name": "net",
+        "layers": [
+            {"class_name": "InputLayer", "config": {"batch_input_shape": [None, 2], "dtype": "float32",
+                                                    "sparse": False, "name": "x"}},
+            {"class_name": "Dense", "config": {"name": "dense", "trainable": True, "units": 3,
+                                               "activation": "linear", "use_bias": False}},
+        ],
+    },
+    "keras_version": "2.15.0",
+    "backend": "tensorflow",
+}  # fmt: skip
+
+
+def legacy(config: str | None = json.dumps(SEQUENTIAL), layer: str = "dense", weight: str = "dense/kernel:0") -> Files:
+    """A whole-model HDF5 file as Keras 2 writes it."""
+
+    def write(file: Any) -> None:
+        if config is not None:
+            file.attrs["model_config"] = config
+        file.attrs["keras_version"], file.attrs["backend"] = "2.15.0", "tensorflow"
+        weights = file.create_group("model_weights")
+        weights.attrs["layer_names"] = np.array([layer.encode()])
+        group = weights.create_group("dense")
+        group.attrs["weight_names"] = np.array([weight.encode()])
+        group["dense/kernel:0"] = KERNEL
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "net.h5"
+        with h5py.File(path, "w") as file:
+            write(file)
+        return {"net.h5": path.read_bytes()}
+
+
+MADE["keras-hdf5/model"] = legacy
+MADE["keras-hdf5/layer-missing"] = lambda: legacy(layer="densf")
+MADE["keras-hdf5/weight-missing"] = lambda: legacy(weight="dense/kernel:1")
+MADE["keras-hdf5/config-no-json"] = lambda: legacy("{'class_name': 'Sequential'}")
+MADE["keras-hdf5/config-truncated"] = lambda: legacy(json.dumps(SEQUENTIAL)[:-1])
+
+
+def keras_model() -> Any:
+    """A small Keras 3 model."""
+    import keras
+
+    keras.utils.set_random_seed(1)
+    layers = [keras.layers.Dense(3, name="dense"), keras.layers.Dropout(0.5, name="drop")]
+    return keras.Sequential([keras.layers.Input((2,), name="x"), *layers], name="net")
+
+
+def saved(name: str, save: Callable[[Any, Path], object]) -> Files:
+    """The files that `save` writes for the small model, by their paths below its folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        save(keras_model(), Path(folder) / name)
+        return tree(Path(folder))
+
+
+def tree(folder: Path) -> Files:
+    """All files below a folder."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+MADE["keras-hdf5/weights-v3"] = lambda: saved("net.weights.h5", lambda model, path: model.save_weights(path))
+MADE["keras-archive/keras3"] = lambda: saved("net.keras", lambda model, path: model.save(path))
+SHARD = "net_00000.weights.h5"
+
+
+@fixture("keras-hdf5/sharded")
+def sharded() -> Files:
+    """Weights in shards."""
+    return saved("net.weights.json", lambda model, path: model.save_weights(path, max_shard_size=1))
+
+
+def _map(edit: Callable[[Any], object], without: str = "") -> Callable[[], Files]:
+    def make() -> Files:
+        files = tree(HERE / "keras-hdf5/sharded")
+        value = json.loads(files["net.weights.json"])
+        edit(value["weight_map"])
+        files["net.weights.json"] = json.dumps(value).encode()
+        return {path: data for path, data in files.items() if path != without}
+
+    return make
+
+
+def _first(new: str) -> Callable[[Any], None]:
+    return lambda shards: shards.__setitem__(next(iter(shards)), new)
+
+
+MADE["keras-hdf5/shard-missing"] = _map(lambda shards: None, without=SHARD)
+MADE["keras-hdf5/shard-escapes"] = _map(_first("../net_00000.weights.h5"))
+MADE["keras-hdf5/shard-lacks-tensor"] = _map(lambda shards: shards.update({"/layers/none/vars": SHARD}))
+
+
+@fixture("keras-archive/keras2")
+def keras2() -> Files:
+    """A `.keras` file of tf_keras."""
+    import tf_keras
+
+    tf_keras.utils.set_random_seed(1)
+    with tempfile.TemporaryDirectory() as folder:
+        model = tf_keras.Sequential([tf_keras.layers.Dense(2, input_shape=(2,), name="dense")], name="net")
+        model.save(Path(folder) / "net.keras")
+        return tree(Path(folder))
+
+
+def _members() -> dict[str, bytes]:
+    with zipfile.ZipFile(HERE / "keras-archive/keras3/net.keras") as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def _zip(members: list[tuple[str, bytes]], method: int = zipfile.ZIP_STORED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        for name, data in members:
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data, compress_type=method)
+    return buffer.getvalue()
+
+
+def _archive(edit: Callable[[bytes], bytes] = bytes, method: int = zipfile.ZIP_STORED,
+             without: str = "", more: tuple[tuple[str, bytes], ...] = ()) -> Callable[[], Files]:  # fmt: skip
+    def make() -> Files:
+        members = [(name, data) for name, data in _members().items() if name != without]
+        return {"net.keras": edit(_zip([*members, *more], method))}
+
+    return make
+
+
+def _rename(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
+    return lambda data: data.replace(old, new)
+
+
+def _bomb(data: bytes) -> bytes:
+    members = [*_members().items(), ("assets/zeros.bin", bytes(2_000_000))]
+    return _zip(members, zipfile.ZIP_DEFLATED).replace(struct.pack("<I", 2_000_000), struct.pack("<I", 1000))
+
+
+_ARCHIVES = {
+    "deflated": _archive(method=zipfile.ZIP_DEFLATED),
+    "bytes-before": _archive(lambda data: b"x" * 8 + data),
+    "bytes-after": _archive(lambda data: data + b"x"),
+    "local-name": _archive(lambda data: data.replace(b"config.json", b"c0nfig.json", 1)),
+    "second-disk": _archive(lambda data: data[:-18] + b"\1\0" + data[-16:]),
+    "member-count": _archive(lambda data: data[:-12] + b"\2\0" + data[-10:]),
+    "traversal": _archive(more=(("../evil.txt", b"x"),)),
+    "absolute": _archive(more=(("/etc/evil", b"x"),)),
+    "backslash": _archive(_rename(b"assets/a.txt", b"assets\\a.txt"), more=(("assets/a.txt", b"x"),)),
+    "device": _archive(more=(("assets/nul.txt", b"x"),)),
+    "duplicate": _archive(_rename(b"confog.json", b"config.json"), more=(("confog.json", b"{}"),)),
+    "bzip2": _archive(method=zipfile.ZIP_BZIP2),
+    "lzma": _archive(method=zipfile.ZIP_LZMA),
+    "encrypted": _archive(_rename(b"PK\1\2\x14\x03\x14\0\0\0", b"PK\1\2\x14\x03\x14\0\1\0")),
+    "wrong-crc": _archive(_rename(b'"class_name": "Sequential"', b'"class_name": "Sequentiel"')),
+    "size-lie": _archive(_bomb),
+    "no-config": _archive(without="config.json"),
+    "no-weights": _archive(without="model.weights.h5"),
+}  # fmt: skip
+for _name, _make in _ARCHIVES.items():
+    MADE[f"keras-archive/{_name}"] = _make
+
+INDEX, DATA = "ckpt-1.index", "ckpt-1.data-00000-of-00001"
+Entries = Mapping[bytes, bytes]
+
+
+def checkpoint(entries: Entries, data: bytes = bytes(16), header: bytes = wire.HEADER) -> Files:
+    """A checkpoint of one shard."""
+    return {INDEX: wire.table({b"": header, **entries}), DATA: data}
+
+
+@fixture("checkpoint/object")
+def object_checkpoint() -> Files:
+    """A TensorFlow 2 checkpoint of a module with a slot-like list and a string."""
+    import tensorflow as tf
+
+    class Net(tf.Module):
+        def __init__(self) -> None:
+            super().__init__("net")
+            self.kernel = tf.Variable([[1.0, 2.0], [3.0, 4.0]], name="kernel")
+            self.step = tf.Variable(7, dtype=tf.int64, name="step")
+            self.words = tf.Variable(["a", "bc"], name="words")
+
+    with tempfile.TemporaryDirectory() as folder:
+        tf.train.Checkpoint(net=Net()).write(str(Path(folder) / "ckpt-1"))
+        return tree(Path(folder))
+
+
+def _row(**options: Any) -> bytes:
+    """An entry of a float32 tensor over the first four bytes, all zero."""
+    import google_crc32c
+
+    fields = {"dtype": 1, "dims": (), "where": (0, 4), "crc": google_crc32c.value(bytes(4))} | options
+    return wire.entry(fields.pop("dtype"), fields.pop("dims"), fields.pop("where"), **fields)
+
+
+def _graph(graph: bytes) -> Files:
+    import google_crc32c
+
+    length = struct.pack("<I", len(graph))
+    checksum = struct.pack("<I", wire.masked(google_crc32c.value(length)))
+    crc = google_crc32c.value(length + checksum + graph)
+    data = wire.varint(len(graph)) + checksum + graph
+    row = wire.entry(7, (), (0, len(data)), crc=crc)
+    return checkpoint({b"_CHECKPOINTABLE_OBJECT_GRAPH": row}, data)
+
+
+def _slices(*pieces: tuple[int, int]) -> bytes:
+    return b"".join(wire.field(7, wire.field(1, wire.fields((1, start), (2, size)))) for start, size in pieces)
+
+
+GOOD_GRAPH = wire.field(1, wire.field(1, wire.fields((1, 1), (2, "child")))) + wire.field(1, b"")
+_CHECKPOINTS: dict[str, Callable[[], Files]] = {
+    "plain": lambda: checkpoint({b"a": _row()}),
+    "graph": lambda: _graph(GOOD_GRAPH),
+    "magic": lambda: _with(checkpoint({b"a": _row()}), INDEX, lambda data: data[:-1] + b"\0"),
+    "block-crc": lambda: _with(checkpoint({b"a": _row()}), INDEX, lambda data: bytes([data[0] ^ 1]) + data[1:]),
+    "truncated-index": lambda: _with(checkpoint({b"a": _row()}), INDEX, lambda data: data[:-20]),
+    "key-order": lambda: checkpoint({b"b": _row(), b"a": _row()}),
+    "snappy": lambda: {INDEX: wire.table({b"": wire.HEADER, b"a": _row()}, kind=1), DATA: bytes(16)},
+    "shard-missing": lambda: {INDEX: checkpoint({b"a": _row()})[INDEX]},
+    "two-shards-one-there": lambda: checkpoint({b"a": _row()}, header=wire.fields((1, 2), (3, wire.field(1, 1)))),
+    "wrong-crc": lambda: checkpoint({b"a": _row(crc=1)}),
+    "data-flipped": lambda: checkpoint({b"a": _row()}, b"\1" + bytes(15)),
+    "past-end": lambda: checkpoint({b"a": _row(where=(14, 4))}),
+    "negative-offset": lambda: checkpoint({b"a": _row(where=(-4, 4))}),
+    "size-wrong": lambda: checkpoint({b"a": _row(dims=(2,))}),
+    "shape-bomb": lambda: checkpoint({b"a": _row(dims=(1 << 52,) * 9)}),
+    "variant": lambda: checkpoint({b"a": _row(dtype=21)}),
+    "resource": lambda: checkpoint({b"a": _row(dtype=20)}),
+    "dtype-unknown": lambda: checkpoint({b"a": _row(dtype=99)}),
+    "big-endian": lambda: checkpoint({b"a": _row()}, header=wire.fields((1, 1), (2, 1))),
+    "version": lambda: checkpoint({b"a": _row()}, header=wire.fields((1, 1), (3, wire.field(2, 2)))),
+    "graph-child": lambda: _graph(GOOD_GRAPH[: -2]),
+    "graph-wire": lambda: _graph(b"\x0f"),
+    "graph-not-utf-8": lambda: _graph(wire.field(1, wire.field(1, wire.fields((1, 0), (2, b"\xff"))))),
+    "slice-missing": lambda: checkpoint({b"w": wire.entry(1, (4,), more=_slices((0, 2), (2, 2)))}),
+}  # fmt: skip
+for _name, _make in _CHECKPOINTS.items():
+    MADE[f"checkpoint/{_name}"] = _make
+
+
+def _with(files: Files, path: str, edit: Callable[[bytes], bytes | None]) -> Files:
+    """The files with one changed, or taken away."""
+    changed = edit(files[path])
+    rest = {name: data for name, data in files.items() if name != path}
+    return rest if changed is None else rest | {path: changed}
+
+
+@fixture("saved-model/module")
+def saved_model() -> Files:
+    """A SavedModel of a module with a variable, an asset and a signature."""
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory() as folder:
+        words = Path(folder) / "words.txt"
+        words.write_text("a\nb\n")
+
+        class Net(tf.Module):
+            def __init__(self) -> None:
+                super().__init__("net")
+                self.kernel = tf.Variable([[1.0], [2.0]], name="kernel")
+                self.words = tf.saved_model.Asset(str(words))
+
+            @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32, "x")])
+            def __call__(self, x: Any) -> Any:
+                return {"y": tf.matmul(x, self.kernel)}
+
+        net = Net()
+        tf.saved_model.save(net, str(Path(folder) / "out/net"), {"serving_default": net.__call__})
+        return tree(Path(folder) / "out")
+
+
+def _model(path: str, edit: Callable[[bytes], bytes | None]) -> Callable[[], Files]:
+    return lambda: _with(tree(HERE / "saved-model/module"), f"net/{path}", edit)
+
+
+MADE["saved-model/truncated"] = _model("saved_model.pb", lambda data: data[:-5])
+MADE["saved-model/wire-type"] = _model("saved_model.pb", lambda data: data + b"\x0f")
+MADE["saved-model/asset-missing"] = _model("assets/words.txt", lambda data: None)
+MADE["saved-model/asset-escapes"] = _model("saved_model.pb", lambda data: data.replace(b"words.txt", b"../../etc"))
+MADE["saved-model/asset-absolute"] = _model("saved_model.pb", lambda data: data.replace(b"words.txt", b"/etc/pass"))
+MADE["saved-model/variables-missing"] = _model("variables/variables.index", lambda data: None)
+MADE["saved-model/keras-metadata"] = lambda: tree(HERE / "saved-model/module") | {"net/keras_metadata.pb": b"\x0a\x7f"}
+
+
+def tensors_file(header: Mapping[str, Any] | bytes, data: bytes) -> bytes:
+    """A safetensors file."""
+    text = header if isinstance(header, bytes) else json.dumps(header, separators=(",", ":")).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def _tensor(dtype: str, shape: list[int], start: int, end: int) -> dict[str, Any]:
+    return {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+
+
+TWO = {"a": _tensor("F32", [2], 0, 8), "b": _tensor("I64", [], 8, 16)}
+_ALL = ["BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0", "U16", "I16", "F16", "BF16", "U32", "I32",
+        "F32", "U64", "I64", "F64", "C64"]  # fmt: skip
+
+
+def _every_dtype() -> Files:
+    header, at = {}, 0
+    for name, width in zip(_ALL, [1] * 6 + [2] * 4 + [4] * 3 + [8] * 4, strict=True):
+        header[name.lower()] = _tensor(name, [2], at, at + 2 * width)
+        at += 2 * width
+    return {"net.safetensors": tensors_file(header, bytes(at))}
+
+
+def _one(header: Mapping[str, Any] | bytes, data: bytes = bytes(16)) -> Callable[[], Files]:
+    return lambda: {"net.safetensors": tensors_file(header, data)}
+
+
+def _set(shards: dict[str, str], **files: bytes) -> Callable[[], Files]:
+    index = json.dumps({"metadata": {"total_size": 16}, "weight_map": shards}).encode()
+    first = tensors_file({"a": _tensor("F32", [2], 0, 8)}, bytes(8))
+    second = tensors_file({"b": _tensor("I64", [], 0, 8)}, bytes(8))
+    both = {"m-1.safetensors": first, "m-2.safetensors": second}
+    return lambda: {"m.safetensors.index.json": index, **(both if not files else {"m-1.safetensors": first})}
+
+
+_TEXT = json.dumps(TWO, separators=(",", ":")).encode()
+_SAFETENSORS: dict[str, Callable[[], Files]] = {
+    "plain": _one(TWO | {"__metadata__": {"format": "np"}}),
+    "dtypes": _every_dtype,
+    "empty": _one({}, b""),
+    "sharded": _set({"a": "m-1.safetensors", "b": "m-2.safetensors"}),
+    "header-length": lambda: {"net.safetensors": struct.pack("<Q", 1 << 40) + _TEXT + bytes(16)},
+    "header-truncated": lambda: {"net.safetensors": tensors_file(TWO, b"")[:40]},
+    "header-no-json": _one(_TEXT[:-1]),
+    "header-duplicate": _one(b'{"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]},"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]}}'),
+    "header-trailing": _one(_TEXT + b" x"),
+    "header-member": _one({**TWO, "a": {**TWO["a"], "extra": 1}}),
+    "range-outside": _one({**TWO, "b": _tensor("I64", [], 16, 24)}),
+    "range-overlap": _one({**TWO, "b": _tensor("I64", [], 4, 12)}),
+    "range-hole": _one(TWO, bytes(24)),
+    "range-backwards": _one({**TWO, "b": _tensor("I64", [], 16, 8)}),
+    "range-length": _one({**TWO, "a": _tensor("F32", [3], 0, 8)}),
+    "shape-overflow": _one({**TWO, "a": _tensor("F32", [2**40, 2**40], 0, 8)}),
+    "dtype-unknown": _one({**TWO, "a": _tensor("F31", [2], 0, 8)}),
+    "shard-missing": _set({"a": "m-1.safetensors", "b": "m-2.safetensors"}, less=b""),
+    "shard-escapes": _set({"a": "m-1.safetensors", "b": "../m-2.safetensors"}),
+    "shard-swapped": _set({"a": "m-2.safetensors", "b": "m-1.safetensors"}),
+}  # fmt: skip
+for _name, _make in _SAFETENSORS.items():
+    MADE[f"safetensors/{_name}"] = _make
+
+
+@fixture("keras-config/keras3")
+def keras3_config() -> Files:
+    """The JSON of a functional Keras 3 model with a shared layer and a custom one."""
+    import keras
+
+    x = keras.Input((2,), name="x")
+    shared = keras.layers.Dense(2, name="shared")
+    y = keras.layers.Add(name="add")([shared(x), shared(shared(x))])
+    return {"net.json": keras.Model(x, y, name="net").to_json().encode()}
+
+
+def _config(old: str, new: str) -> Callable[[], Files]:
+    return lambda: {"net.json": json.dumps(SEQUENTIAL).replace(old, new).encode()}
+
+
+def _keras3(old: str, new: str) -> Callable[[], Files]:
+    text = lambda: (HERE / "keras-config/keras3/net.json").read_text()  # noqa: E731
+    return lambda: {"net.json": text().replace(old, new).encode()}
+
+
+MADE["keras-config/keras2"] = _config("", "")
+MADE["keras-config/nan"] = _config('"units": 3', '"units": 3, "scale": NaN, "limit": Infinity')
+MADE["keras-config/duplicate"] = _config('"units": 3', '"units": 3, "units": 3')
+MADE["keras-config/layers-no-array"] = lambda: {"net.json": json.dumps({**SEQUENTIAL, "config": {"name": "net", "layers": 7}}).encode()}
+MADE["keras-config/deep"] = _config('"units": 3', '"units": 3, "deep": ' + "[" * 600 + "]" * 600)
+MADE["keras-config/node-layer"] = _keras3('"keras_history": ["x", 0, 0]', '"keras_history": ["z", 0, 0]')
+MADE["keras-config/node-tensor"] = _keras3('"keras_history": ["x", 0, 0]', '"keras_history": ["x", 0, 9]')
+
+
+def onnx(*fields: tuple[int, Any], dims: tuple[int, ...] = (2,), dtype: int = 1) -> bytes:
+    """An ONNX model with one initialiser `w`."""
+    tensor = b"".join(wire.field(1, dim) for dim in dims) + wire.fields((2, dtype), (8, "w"), *fields)
+    graph = wire.fields((2, "g"), (5, tensor))
+    opset = wire.fields((1, ""), (2, 18))
+    return wire.fields((1, 8), (2, "hand"), (7, graph), (8, opset))
+
+
+def _outside(**pairs: str) -> tuple[tuple[int, Any], ...]:
+    return (*((13, wire.fields((1, key), (2, value))) for key, value in pairs.items()), (14, 1))
+
+
+_RAW = (9, struct.pack("<2f", 1, 2))
+_ONNX: dict[str, Callable[[], Files]] = {
+    "raw": lambda: {"net.onnx": onnx(_RAW)},
+    "external": lambda: {"net.onnx": onnx(*_outside(location="net.data", offset="4", length="8")), "net.data": bytes(16)},
+    "truncated": lambda: {"net.onnx": onnx(_RAW)[:-3]},
+    "dtype": lambda: {"net.onnx": onnx(_RAW, dtype=99)},
+    "external-missing": lambda: {"net.onnx": onnx(*_outside(location="net.data", offset="4", length="8"))},
+    "external-escapes": lambda: {"net.onnx": onnx(*_outside(location="../net.data"))},
+    "external-absolute": lambda: {"net.onnx": onnx(*_outside(location="/etc/passwd"))},
+    "external-outside": lambda: {"net.onnx": onnx(*_outside(location="net.data", offset="12", length="8")), "net.data": bytes(16)},
+    "length": lambda: {"net.onnx": onnx(_RAW, dims=(3,))},
+    "shape-bomb": lambda: {"net.onnx": onnx(_RAW, dims=(1 << 50,) * 9)},
+}  # fmt: skip
+for _name, _make in _ONNX.items():
+    MADE[f"onnx/{_name}"] = _make
+MADE["tflite/plain"] = lambda: {"net.tflite": b"\x10\0\0\0TFL3" + bytes(4) + b"\4\0\4\0\4\0\0\0" + bytes(12)}
+MADE["tflite/root-outside"] = lambda: {"net.tflite": b"\xff\0\0\0TFL3" + bytes(4) + b"\4\0\4\0\4\0\0\0" + bytes(12)}
+MADE["tflite/identifier"] = lambda: {"net.tflite": b"\x10\0\0\0TFL2" + bytes(4) + b"\4\0\4\0\4\0\0\0" + bytes(12)}
+MADE["unknown/text"] = lambda: {"net.txt": b"no model\n"}
+MADE["unknown/pickle"] = lambda: {"net.bin": b"\x80\x04\x95\x0c\0\0\0\0\0\0\0\x8c\x02os\x94."}
+
+
+def main() -> None:
+    """Make the fixtures that are named, or those that are missing."""
+    named = sys.argv[1:] or [name for name in MADE if not (HERE / name).is_dir()]
+    for name in named:
+        for path, data in MADE[name]().items():
+            target = HERE / name / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+        print(name)
+
+
+if __name__ == "__main__":
+    main()

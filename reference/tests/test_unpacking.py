@@ -1,0 +1,132 @@
+"""Unpacking: everything or nothing, and never outside the destination (UNP)."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import modelbundle as mb
+import pytest
+from building import pack_small, random_bytes, rules_of
+from test_packing import Failing, everything_in, tree_of
+
+WEIGHTS = random_bytes(600)
+SOURCES = {"one.bin": b"head" + WEIGHTS + b"tail", "two.bin": WEIGHTS + b"!"}
+
+
+@pytest.fixture(params=["archive", "directory"])
+def bundle(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    (tmp_path / "given").mkdir()
+    return pack_small(tmp_path / "given/bundle", directory=request.param == "directory")
+
+
+def test_sources_come_back(bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a/b"
+    paths = mb.unpack(bundle, out)
+    assert paths == [out / "one.bin", out / "two.bin"]
+    assert tree_of(out) == SOURCES
+    assert everything_in(out) == {"one.bin", "two.bin", "empty"}
+
+
+def test_into_a_directory_that_has_other_files(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/mine").write_bytes(b"mine")
+    mb.unpack(bundle, tmp_path / "out")
+    assert tree_of(tmp_path / "out") == {**SOURCES, "mine": b"mine"}
+
+
+def test_only_some_files(bundle: Path, tmp_path: Path) -> None:
+    mb.unpack(bundle, tmp_path / "out", only=["two.bin", "tensors.msgpack"])
+    assert everything_in(tmp_path / "out") == {"two.bin", "tensors.msgpack"}
+    with pytest.raises(KeyError):
+        mb.unpack(bundle, tmp_path / "out2", only=["three.bin"])
+    assert not (tmp_path / "out2").exists()
+
+
+@pytest.mark.parametrize("path", ["one.bin", "two.bin", "empty"])
+@pytest.mark.parametrize("kind", ["file", "folder", "link", "dangling"])
+def test_nothing_is_overwritten(bundle: Path, tmp_path: Path, path: str, kind: str) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    match kind:
+        case "file":
+            (out / path).write_bytes(b"mine")
+        case "folder":
+            (out / path).mkdir()
+        case "link":
+            (out / path).symlink_to(tmp_path)
+        case "dangling":
+            (out / path).symlink_to(tmp_path / "nowhere")
+    with pytest.raises(FileExistsError):
+        mb.unpack(bundle, out)
+    assert everything_in(out) == {path}
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_destination_that_is_a_file(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_bytes(b"")
+    with pytest.raises(OSError, match="out"):
+        mb.unpack(bundle, tmp_path / "out")
+    with pytest.raises(OSError, match="out"):
+        mb.unpack(bundle, tmp_path / "out/deeper")
+
+
+def test_links_in_the_way_of_a_directory(tmp_path: Path) -> None:
+    from building import artifact
+    from modelbundle.packing import pack_artifacts
+
+    made = artifact({"net/a/b.bin": b"x"}, root="net")
+    pack_artifacts([made], tmp_path / "bundle")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/net").symlink_to(outside)
+    with pytest.raises(FileExistsError):
+        mb.unpack(tmp_path / "bundle", tmp_path / "out")
+    assert everything_in(outside) == set()
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), KeyboardInterrupt()])
+@pytest.mark.parametrize("name", ["rename", "mkdir", "open"])
+def test_failures_leave_nothing(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, error: BaseException
+) -> None:
+    out = tmp_path / "deep/out"
+    failures = 0
+    while True:
+        failing = Failing(failures, error, getattr(Path, name))
+        with monkeypatch.context() as patched:
+            action: Any = lambda *args, failing=failing, **named: failing(*args, **named)  # noqa: E731
+            patched.setattr(Path, name, action)
+            try:
+                mb.unpack(bundle, out)
+            except (OSError, KeyboardInterrupt):
+                failures += 1
+            else:
+                break
+        assert everything_in(tmp_path) == {"given", *_given(tmp_path)}
+    assert failures >= 2
+    assert tree_of(out) == SOURCES
+
+
+def _given(folder: Path) -> set[str]:
+    return {f"given/{path}" for path in everything_in(folder / "given")}
+
+
+@pytest.mark.parametrize("file", ["one.bin", "residue.bin", "compositions.msgpack"])
+def test_tampered_bundles_write_nothing(tmp_path: Path, file: str) -> None:
+    bundle = pack_small(tmp_path / "bundle", directory=True)
+    data = bytearray((bundle / file).read_bytes())
+    data[len(data) // 2] ^= 1
+    (bundle / file).write_bytes(data)
+    rules = rules_of(lambda: mb.unpack(bundle, tmp_path / "new/out"))
+    assert set(rules) <= {"IDN-02", "CMP-06"}
+    assert rules
+    assert not (tmp_path / "new").exists()
+
+
+def test_progress_counts_bytes(bundle: Path, tmp_path: Path) -> None:
+    counted: list[int] = []
+    mb.unpack(bundle, tmp_path / "out", progress=counted.append)
+    assert sum(counted) == sum(map(len, SOURCES.values()))
