@@ -77,7 +77,7 @@ class Seeds:
 
     def artifact(self, name: str) -> bytes:
         """The artifact file of this name."""
-        return (self._folder() / name).read_bytes()
+        return (self.folder() / name).read_bytes()
 
     def artifacts(self, *names: str) -> list[bytes]:
         """Several of them."""
@@ -88,7 +88,8 @@ class Seeds:
         found = (path for path in sorted(CASES.rglob(name)) if path.stat().st_size <= _MAX_BYTES)
         return list(dict.fromkeys(path.read_bytes() for path in found))
 
-    def _folder(self) -> Path:
+    def folder(self) -> Path:
+        """Where the artifacts are, once they are written."""
         if not (self.cache / _DONE).exists():
             self.cache.mkdir(parents=True, exist_ok=True)
             environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}

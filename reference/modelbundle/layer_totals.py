@@ -114,10 +114,12 @@ def elements(index: TensorIndex) -> NDArray[np.int64]:
 
 
 def weights(index: TensorIndex) -> NDArray[np.bool_]:
-    """Which rows are weights: of a role of `WEIGHT_ROLES`, and numbers."""
+    """Which rows are weights: numbers, of a role of `WEIGHT_ROLES`, and no copies of other rows."""
     roles = np.array([role in WEIGHT_ROLES for role in index.roles], dtype=bool)
     numbers = np.array([dtype != STRING for dtype in index.dtypes], dtype=bool)
-    return roles[index.role] & numbers[index.dtype] if len(index) else np.zeros(0, dtype=bool)
+    found = roles[index.role] & numbers[index.dtype] if len(index) else np.zeros(0, dtype=bool)
+    found[[row for row, values in index.attributes.items() if "copy_of" in values]] = False
+    return found
 
 
 def by_code(

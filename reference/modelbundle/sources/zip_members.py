@@ -56,7 +56,7 @@ class Member:
 
 def looks_like_zip(blob: Blob) -> bool:
     """Whether the file begins as a zip file with members does."""
-    return blob.size >= _END.size and blob.read(0, 4) == b"PK\3\4"
+    return blob.size >= _LOCAL.size and blob.read(0, 4) == b"PK\3\4"
 
 
 def first_name(blob: Blob) -> bytes:
