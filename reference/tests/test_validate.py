@@ -15,6 +15,7 @@ from building import artifact, pack_small, random_bytes, write_net
 from modelbundle.core import manifest, strings
 from modelbundle.packing import pack_artifacts
 from modelbundle.rules import Report
+from modelbundle.storage.layouts import layout_of
 
 
 def rules(report: Report) -> set[str]:
@@ -64,20 +65,16 @@ def test_every_flipped_byte_is_detected(archive: bytes, tmp_path: Path) -> None:
 def test_every_flipped_byte_outside_of_data_is_structure(archive: bytes, tmp_path: Path) -> None:
     (tmp_path / "good").write_bytes(archive)
     with mb.open(tmp_path / "good") as bundle:
-        data = {
-            at
-            for entry in bundle.manifest.stored
-            if entry.role != "index" or entry.path == "residue.bin"
-            for member in [bundle.storage.layout.by_path[entry.path]]  # type: ignore[attr-defined]
-            for at in range(member.data_offset, member.end)
-        }
-        checksums = {
-            member.header_offset + 14 + at
-            for member in bundle.storage.layout.members  # type: ignore[attr-defined]
-            for at in range(4)
-        }
+        layout = layout_of(len(bundle.manifest_bytes), bundle.manifest.stored)
+    indexes = {"tensors.msgpack", "compositions.msgpack"}
+    unread = {
+        at
+        for member in layout.members
+        if member.path not in indexes
+        for at in range(member.data_offset, member.end)
+    }
     damaged = tmp_path / "x"
-    for at in sorted(set(range(0, len(archive), 3)) - data - checksums):
+    for at in sorted(set(range(0, len(archive), 3)) - unread):
         changed = bytearray(archive)
         changed[at] ^= 0x10
         damaged.write_bytes(changed)
@@ -86,7 +83,7 @@ def test_every_flipped_byte_outside_of_data_is_structure(archive: bytes, tmp_pat
 
 def test_every_truncation_is_detected(archive: bytes, tmp_path: Path) -> None:
     damaged = tmp_path / "x"
-    for length in range(len(archive)):
+    for length in [*range(0, len(archive), 3), *range(len(archive) - 60, len(archive))]:
         damaged.write_bytes(archive[:length])
         report = mb.validate(damaged, structure=True)
         assert not report.ok, length
@@ -196,7 +193,7 @@ def test_directories(tmp_path: Path, rule: str, change: Callable[[Path], None]) 
 def test_every_flipped_byte_of_a_directory_is_detected(tmp_path: Path) -> None:
     root = pack_small(tmp_path / "x", directory=True)
     for path in sorted(root.iterdir()):
-        if path.is_dir():
+        if path.is_dir() or path.name == "manifest.json":  # another manifest, another digest
             continue
         data = path.read_bytes()
         for at in range(0, len(data), 5):

@@ -82,7 +82,7 @@ def _check_local(header: bytes, member: Member, crc32: int) -> Finding | None:
     place = f"archive@{member.header_offset}"
     if header == wanted:
         return None
-    if len(header) < LOCAL_BYTES:
+    if len(header) < len(wanted):
         return Finding(
             "ARC-07",
             place,
@@ -138,7 +138,7 @@ def _check_tail(
             return Finding(
                 "ARC-05", place, "no member that the manifest does not list", "another member"
             )
-        if header[:4] != b"PK\1\2" or len(header) < _CENTRAL_BYTES:
+        if header[:4] != b"PK\1\2" or len(header) < len(wanted):
             return Finding(
                 "ARC-07",
                 place,

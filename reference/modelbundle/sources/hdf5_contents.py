@@ -27,11 +27,13 @@ MEDIA_TYPE = "application/x-hdf5"
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What is known about a dataset besides its bytes."""
+    """What is known about a dataset besides its bytes: `name` is what people call it."""
 
-    keras: str | None = None
+    name: str | None = None
     role: TensorRole = "other"
     attributes: Mapping[str, str] = field(default_factory=dict)
+    is_keras: bool = True
+    """Whether Keras calls it by `name` too; it does not where a number stands for the variable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class Tensors:
 
 
 def tensors_of(contents: Contents, labels: Mapping[str, Label]) -> Tensors:
-    """A tensor for each dataset, called by its label's Keras name or else by its path.
+    """A tensor for each dataset, called by its label's name or else by its path.
 
     `labels` come from `unambiguous`.
     """
@@ -123,12 +125,12 @@ def tensors_of(contents: Contents, labels: Mapping[str, Label]) -> Tensors:
 
 
 def unambiguous(paths: Collection[str], labels: Mapping[str, Label]) -> dict[str, Label]:
-    """A label for each path, without the Keras names that two share, or that are another's path."""
-    count = Counter(label.keras for label in labels.values())
+    """A label for each path, without the names that two share, or that are another's path."""
+    count = Counter(label.name for label in labels.values())
     found = {}
     for path in paths:
         label = labels.get(path, Label())
-        name = label.keras
+        name = label.name
         clashes = name is not None and (count[name] > 1 or (name != path and name in paths))
         found[path] = Label(None, label.role, label.attributes) if clashes else label
     return found
@@ -136,7 +138,7 @@ def unambiguous(paths: Collection[str], labels: Mapping[str, Label]) -> dict[str
 
 def _derived(contents: Contents, dataset: Dataset, label: Label) -> DerivedTensor:
     check_decodable(contents.file.source, dataset)
-    name = label.keras or dataset.path
+    name = label.name or dataset.path
     decoder = partial(decode, contents.file.source, dataset)
     return DerivedTensor(name, _dtype(dataset), dataset.shape, dataset.size, decoder)
 
@@ -148,8 +150,8 @@ def _row(
     files: tuple[ArtifactFile, ...],
     ranges: Mapping[str, tuple[int, int]],
 ) -> ArtifactTensor:
-    name = label.keras or dataset.path
-    names = {"hdf5": dataset.path} | ({"keras": label.keras} if label.keras else {})
+    name = label.name or dataset.path
+    names = {"hdf5": dataset.path} | ({"keras": name} if label.name and label.is_keras else {})
     path, place = contents.path, dataset.plain_range
     if place is None:
         path, place = files[0].path, ranges[name]

@@ -6,8 +6,8 @@ Three layouts: a legacy file lists layers and weights in attributes `layer_names
 the file or its config tells them, roles only where they follow from names or config.
 
     layout_of([contents])                                               # "keras-weights-v3"
-    labels_of([contents], layout)["layers/dense/vars/0"].keras          # "my_dense/0"
-    labels_of([contents], layout, config)["layers/dense/vars/0"].keras  # "my_dense/kernel"
+    labels_of([contents], layout)["layers/dense/vars/0"].name          # "my_dense/0"
+    labels_of([contents], layout, config)["layers/dense/vars/0"].name  # "my_dense/kernel"
 """
 
 from __future__ import annotations
@@ -226,7 +226,8 @@ def _structural_labels(
             known = []
         for path, index in stored:
             number = int(index) if index.isdecimal() and len(index) < _INDEX_DIGITS else len(known)
-            numbered = Label(None if called is None else _join(called, index), _role_of(owner))
+            name = None if called is None else _join(called, index)
+            numbered = Label(name, _role_of(owner), is_keras=False)
             labels[path] = known[number] if number < len(known) else numbered
     return labels
 
@@ -264,7 +265,12 @@ def _known_labels(ref: LayerRef, name: str, count: int) -> list[Label]:
     played = roles(ref.class_name, ref.config, count) or ()
     packed = _PACKED_WEIGHTS if _is_int4(ref) else frozenset[str]()
     return [
-        Label(_join(name, variable), role, {"packing": "int4"} if variable in packed else {})
+        Label(
+            _join(name, variable),
+            role,
+            {"packing": "int4"} if variable in packed else {},
+            is_keras=not variable[-1:].isdecimal(),
+        )
         for variable, role in zip(names, played, strict=True)
     ]
 
