@@ -20,13 +20,11 @@ MEMBERS = 0xFFFF
 
 
 def tensors(count: int, fault: str) -> bytes:
-    """The archive of `count` tensors, broken by `fault`: "", "last-range" or "last-name"."""
+    """The archive of `count` tensors, broken by `fault`: "" or "last-range"."""
     names = [f"t{at:08d}" for at in range(count)]
     offsets = list(range(count))
     if fault == "last-range":
         offsets[-1] = count
-    if fault == "last-name":
-        names[-1] = names[-2]
     zeros = bytes(count)
     index = {
         "count": count, "names": names, "attributes": [], "namespaces": [],
@@ -62,9 +60,6 @@ def add(suite: Suite) -> None:
          "An index is checked as columns: a million rows take a second, not a minute.")  # fmt: skip
     _add(suite, "million-tensors-last-range", "The last of a million ranges ends after its file",
          "tensors", MILLION, "last-range", ["TEN-06"], "Every row is checked, the last one too.",
-         place="tensors.msgpack", phase="index", twin="million-tensors")  # fmt: skip
-    _add(suite, "million-tensors-last-name", "The last of a million names is there twice",
-         "tensors", MILLION, "last-name", ["TEN-03"], "Every row is checked, the last one too.",
          place="tensors.msgpack", phase="index", twin="million-tensors")  # fmt: skip
     _add(suite, "zip64-members", "An archive of 65,537 members", "members", MEMBERS, "", ["ARC-09"],
          "From 65,535 members on the zip64 end records are there.")  # fmt: skip

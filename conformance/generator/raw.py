@@ -236,7 +236,7 @@ def archive(stored: Stored, stage: str = "", change: Change | None = None) -> by
 
 
 def _emit(members: Sequence[Member]) -> bytes:
-    out, central = b"", b""
+    out, central = bytearray(), bytearray()
     for each in members:
         out += each.before
         at = len(out)
@@ -252,7 +252,7 @@ def _emit(members: Sequence[Member]) -> bytes:
             lengths = struct.pack("<5H2L", len(each.name), len(each.central_extra), 0, 0, 0, 0, at)
             head = b"PK\1\2" + struct.pack("<2H", 45, each.version) + fields + lengths
             central += head + each.name + each.central_extra
-    return out + central + end_records(sum(m.listed for m in members), len(central), len(out))
+    return bytes(out + central) + end_records(sum(m.listed for m in members), len(central), len(out))
 
 
 def end_records(count: int, size: int, offset: int) -> bytes:

@@ -8,6 +8,8 @@ from generator import (
     broken_manifests,
     broken_text,
     large,
+    operations,
+    sources,
     valid_bundles,
     valid_tensors,
 )
@@ -21,6 +23,8 @@ FAMILIES = (
     broken_manifests,
     broken_indexes,
     large,
+    operations,
+    sources,
 )
 
 

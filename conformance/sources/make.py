@@ -430,9 +430,13 @@ MADE["saved-model/variables-missing"] = _model("variables/variables.index", lamb
 MADE["saved-model/keras-metadata"] = lambda: tree(HERE / "saved-model/module") | {"net/keras_metadata.pb": b"\x0a\x7f"}
 
 
+HEADER_BYTES = 248
+
+
 def tensors_file(header: Mapping[str, Any] | bytes, data: bytes) -> bytes:
     """A safetensors file."""
     text = header if isinstance(header, bytes) else json.dumps(header, separators=(",", ":")).encode()
+    text = text.ljust(HEADER_BYTES)
     return struct.pack("<Q", len(text)) + text + data
 
 
@@ -467,11 +471,12 @@ def _set(shards: dict[str, str], **files: bytes) -> Callable[[], Files]:
 
 _TEXT = json.dumps(TWO, separators=(",", ":")).encode()
 _SAFETENSORS: dict[str, Callable[[], Files]] = {
-    "plain": _one(TWO | {"__metadata__": {"format": "np"}}),
+    "plain": _one(TWO),
+    "metadata": _one(TWO | {"__metadata__": {"format": "np"}}),
     "dtypes": _every_dtype,
     "empty": _one({}, b""),
     "sharded": _set({"a": "m-1.safetensors", "b": "m-2.safetensors"}),
-    "header-length": lambda: {"net.safetensors": struct.pack("<Q", 1 << 40) + _TEXT + bytes(16)},
+    "header-length": lambda: {"net.safetensors": struct.pack("<Q", 1 << 40) + _TEXT.ljust(HEADER_BYTES) + bytes(16)},
     "header-truncated": lambda: {"net.safetensors": tensors_file(TWO, b"")[:40]},
     "header-no-json": _one(_TEXT[:-1]),
     "header-duplicate": _one(b'{"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]},"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]}}'),

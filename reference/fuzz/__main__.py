@@ -14,7 +14,7 @@ from fuzz.targets import TARGETS
 
 FINDINGS = Path(__file__).parent / "findings"
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "fuzz"
-_ROW = "{:<14} {:>9} {:>7} {:>8}  {}"
+_ROW = "{:<16} {:>9} {:>7} {:>8}  {}"
 _WHAT = r"^(?:\w+\.)*\w*(?:Error|Exception|Interrupt)\b.*$|^.*libFuzzer: .*$"
 _LIMITS = ("-timeout=5", "-rss_limit_mb=2048", "-max_len=131072")
 

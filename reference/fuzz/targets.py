@@ -75,23 +75,28 @@ def _source(root: str, path: str | None = None) -> Callable[[bytes], None]:
     return run
 
 
-def _checkpoint(data: bytes) -> None:
+def _checkpoint_table(data: bytes) -> None:
     shard = BytesBlob(bytes(1 << 14))
     _plan(Tree("ckpt", {"ckpt.index": BytesBlob(data), "ckpt.data-00000-of-00001": shard}))
 
 
-def _checkpoint_data(data: bytes) -> None:
-    """Index and shard in one: the index's length in the first two bytes."""
-    size = int.from_bytes(data[:2], "little")
-    index, shard = BytesBlob(data[2 : 2 + size]), BytesBlob(data[2 + size :])
-    _plan(Tree("ckpt", {"ckpt.index": index, "ckpt.data-00000-of-00001": shard}))
+def _pieces(root: str, *paths: str) -> Callable[[bytes], None]:
+    """Read a source of several files from one input: each begins with its length in four bytes."""
+
+    def run(data: bytes) -> None:
+        files = {}
+        for path in paths:
+            size, data = int.from_bytes(data[:4], "little"), data[4:]
+            files[path], data = BytesBlob(data[:size]), data[size:]
+        _plan(Tree(root, files))
+
+    return run
 
 
-def _split_checkpoint(seeds: Seeds, prefix: str) -> bytes:
-    index = seeds.artifact(f"{prefix}.index")
-    return (
-        len(index).to_bytes(2, "little") + index + seeds.artifact(f"{prefix}.data-00000-of-00001")
-    )
+def _joined(seeds: Seeds, *names: str) -> bytes:
+    """The input for `_pieces` that has these artifact files."""
+    pieces = seeds.artifacts(*names)
+    return b"".join(len(piece).to_bytes(4, "little") + piece for piece in pieces)
 
 
 def _plan(tree: Tree) -> None:
@@ -124,6 +129,8 @@ def _zips(seeds: Seeds) -> list[bytes]:
 
 _H5 = ("net.h5", "2-net.h5", "net.weights.h5", "2-weights.h5", "oldest.h5", "latest.h5")
 
+_VARIABLES = ("variables/variables.index", "variables/variables.data-00000-of-00001")
+
 TARGETS: Mapping[str, Target] = {
     "json": Target(_json, lambda seeds: seeds.cases("manifest.json")),
     "msgpack": Target(_msgpack, lambda seeds: seeds.cases("*.msgpack")),
@@ -136,19 +143,23 @@ TARGETS: Mapping[str, Target] = {
     "keras_config": Target(
         _source("a.json"), lambda seeds: seeds.artifacts("net.json", "2-net.json")
     ),
-    "checkpoint": Target(
-        _checkpoint,
-        lambda seeds: seeds.artifacts("ckpt.index", "export/variables/variables.index"),
+    "checkpoint_table": Target(
+        _checkpoint_table,
+        lambda seeds: seeds.artifacts("ckpt.index", f"export/{_VARIABLES[0]}"),
     ),
-    "object_graph": Target(
-        _checkpoint_data,
+    "checkpoint": Target(
+        _pieces("ckpt", "ckpt.index", "ckpt.data-00000-of-00001"),
         lambda seeds: [
-            _split_checkpoint(seeds, prefix) for prefix in ("ckpt", "export/variables/variables")
+            _joined(seeds, "ckpt.index", "ckpt.data-00000-of-00001"),
+            _joined(seeds, *(f"export/{name}" for name in _VARIABLES)),
         ],
     ),
     "saved_model": Target(
-        _source("a", "a/saved_model.pb"),
-        lambda seeds: seeds.artifacts("export/saved_model.pb", "2-saved_model/saved_model.pb"),
+        _pieces("a", "a/saved_model.pb", *(f"a/{name}" for name in _VARIABLES)),
+        lambda seeds: [
+            _joined(seeds, *(f"{root}/{name}" for name in ("saved_model.pb", *_VARIABLES)))
+            for root in ("export", "2-saved_model")
+        ],
     ),
     "safetensors": Target(
         _source("a.safetensors"), lambda seeds: seeds.artifacts("net.safetensors")

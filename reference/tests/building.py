@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import save_file
+
 from modelbundle.core import canonical_json
 from modelbundle.core.blobs import BytesBlob
 from modelbundle.core.findings import BundleError, Finding
@@ -18,7 +20,6 @@ from modelbundle.sources.artifact import (
     Component,
     Part,
 )
-from safetensors.numpy import save_file
 
 ZERO_DIGEST = f"sha256:{'0' * 64}"
 
@@ -122,9 +123,9 @@ def write_net(path: Path, seed: int = 0, rows: int = 64) -> Path:
 
 def pack_small(destination: Path, *, directory: bool = False) -> Path:
     """A bundle with stored and composed files, two components and an empty directory."""
-    weights = random_bytes(600)
-    one = artifact({"one.bin": b"head" + weights + b"tail"}, [("w", "one.bin", 4, 600)])
-    two = artifact({"two.bin": weights + b"!"}, [("w", "two.bin", 0, 600)])
+    weights = random_bytes(256)
+    one = artifact({"one.bin": b"head" + weights + b"tail"}, [("w", "one.bin", 4, 256)])
+    two = artifact({"two.bin": weights + b"!"}, [("w", "two.bin", 0, 256)])
     folder = Artifact(one.files, one.tensors, one.components, directories=("empty",))
     pack_artifacts([folder, two], destination, directory=directory, name="small")
     return destination

@@ -12,6 +12,7 @@ import pytest
 from building import pack_small
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from modelbundle.core.archive_layout import ALIGNMENT, ArchiveLayout, parse_local
 
 

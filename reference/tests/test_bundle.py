@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import ml_dtypes
-import modelbundle as mb
 import numpy as np
 import pytest
 from building import artifact, pack_small, random_bytes, rules_of, write_net
+
+import modelbundle as mb
 from modelbundle.core import strings
 from modelbundle.core.blobs import BytesBlob, ComposedBlob, SliceBlob, walk
 from modelbundle.packing import pack_artifacts
@@ -29,10 +30,7 @@ def net(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def bases(array: Any) -> Iterator[Any]:
     while array is not None:
         yield array
-        if isinstance(array, memoryview):
-            array = array.obj
-        else:
-            array = getattr(array, "base", None)
+        array = array.obj if isinstance(array, memoryview) else getattr(array, "base", None)
 
 
 def test_arrays_are_views_of_the_file(net: Path) -> None:
@@ -79,13 +77,14 @@ def test_verification(tmp_path: Path) -> None:
     mb.pack(write_net(tmp_path / "net.safetensors"), root, directory=True)
     with mb.open(root) as bundle:
         row = bundle.tensors["dense/bias"].row
-    data = bytearray((root / "net.safetensors").read_bytes())
+    data = bytearray((root / row.file).read_bytes())
     data[row.offset] ^= 1
-    (root / "net.safetensors").write_bytes(data)
+    (root / row.file).write_bytes(data)
     with mb.open(root) as bundle:
         assert rules_of(bundle.tensors["dense/bias"].numpy) == ["TEN-10"]
         assert bundle.tensors["dense/kernel"].numpy().size
-        assert rules_of(lambda: bundle.read("net.safetensors")) == ["IDN-02"]
+        assert rules_of(lambda: bundle.read(row.file)) == ["IDN-02"]
+        assert rules_of(lambda: bundle.read("net.safetensors")) == ["CMP-06"]
     with mb.open(root, verify=False) as bundle:
         assert bundle.tensors["dense/bias"].numpy().size == 16
 
@@ -203,7 +202,9 @@ def test_opening_reads_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_blobs() -> None:
     data = random_bytes(100)
     whole = BytesBlob(data)
-    composed = ComposedBlob([SliceBlob(whole, 50, 50), SliceBlob(whole, 0, 0), SliceBlob(whole, 0, 50)])
+    composed = ComposedBlob(
+        [SliceBlob(whole, 50, 50), SliceBlob(whole, 0, 0), SliceBlob(whole, 0, 50)]
+    )
     turned = data[50:] + data[:50]
     for start in range(0, 100, 7):
         for stop in range(start, 101, 9):

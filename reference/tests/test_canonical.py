@@ -11,6 +11,7 @@ import pytest
 from building import rules_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from modelbundle.core import canonical_json, canonical_msgpack
 from modelbundle.core.findings import BundleError
 from modelbundle.core.limits import LIMITS

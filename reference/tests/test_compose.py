@@ -9,6 +9,7 @@ import pytest
 from building import artifact, random_bytes, rules_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from modelbundle.compose import MIN_SHARED_BYTES, Plan, compose
 from modelbundle.core.blobs import BytesBlob
 from modelbundle.sources.artifact import ArtifactFile, Part
@@ -50,7 +51,11 @@ def test_duplicates_across_files() -> None:
     files = {"big": b"x" + A + B, "small": b"y" + A + b"z"}
     plan = plan_of(files, {"big": [(1, 1000), (1001, 500)], "small": [(1, 1000)]})
     assert set(plan.stored) == {"big", "residue.bin"}
-    assert plan.composed["small"] == [("residue.bin", 0, 1), ("big", 1, 1000), ("residue.bin", 1, 1)]
+    assert plan.composed["small"] == [
+        ("residue.bin", 0, 1),
+        ("big", 1, 1000),
+        ("residue.bin", 1, 1),
+    ]
 
 
 def test_duplicates_inside_one_file() -> None:
@@ -146,15 +151,15 @@ def test_an_artifact_with_a_part_that_it_lacks() -> None:
 
 CHUNKS = [random_bytes(size, seed) for seed, size in enumerate((256, 256, 300, 700, 64, 10))]
 FILES = st.lists(
-    st.lists(st.tuples(st.integers(0, 5), st.binary(max_size=9)), max_size=6), min_size=1, max_size=4
+    st.lists(st.tuples(st.integers(0, 5), st.binary(max_size=9)), max_size=6),
+    min_size=1,
+    max_size=4,
 )
 
 
 @settings(deadline=None, max_examples=150)
 @given(FILES, st.integers(0, 1000))
-def test_shared_ranges_come_back(
-    contents: list[list[tuple[int, bytes]]], order: int
-) -> None:
+def test_shared_ranges_come_back(contents: list[list[tuple[int, bytes]]], order: int) -> None:
     files: dict[str, bytes] = {}
     ranges: dict[str, list[Range]] = {}
     for number, pieces in enumerate(contents):

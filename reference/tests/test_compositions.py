@@ -10,6 +10,7 @@ import pytest
 from building import ids, rules_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from modelbundle.core import canonical_msgpack, compositions, data_model
 from modelbundle.core.compositions import Compositions, Segment
 from modelbundle.core.findings import BundleError
@@ -63,7 +64,9 @@ SEGMENTS = st.lists(
 def test_joining_keeps_the_bytes(composed: dict[str, list[Segment]]) -> None:
     composed = {path: parts for path, parts in composed.items() if sum(p[2] for p in parts)}
     made = compositions.from_segments(composed)
-    assert check(made, {path: sum(p[2] for p in parts) for path, parts in composed.items()}) == set()
+    assert (
+        check(made, {path: sum(p[2] for p in parts) for path, parts in composed.items()}) == set()
+    )
     for path, parts in composed.items():
 
         def spell(parts: list[Segment]) -> list[tuple[str, int]]:

@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from modelbundle.bundle import Bundle, open_bundle
-from modelbundle.core.findings import UNSUPPORTED, BundleError, Finding
+from modelbundle.core.findings import UNSUPPORTED, BundleError, Finding, UnsupportedError
 from modelbundle.packing import pack
 from modelbundle.rules import validate
 from modelbundle.unpacking import unpack
@@ -103,7 +103,8 @@ def _verdict(findings: tuple[Finding, ...]) -> str:
 def _read(case: dict[str, Any], source: Path, tmp_path: Path) -> None:
     with open_bundle(source, digest=case.get("arguments", {}).get("digest")) as bundle:
         for tensor in bundle.tensors.values():
-            tensor.numpy()
+            with suppress(UnsupportedError):  # a shape beyond numpy's
+                tensor.numpy()
         for entry in bundle.manifest.files:
             bundle.read(entry.path)
 
@@ -140,7 +141,11 @@ def allows(expected: dict[str, Any], finding: Finding) -> bool:
 def accepts(id: str, tmp: Path) -> bool:
     folder = tmp / id.replace("/", "--")
     folder.mkdir()
-    return outcome(load(id), prepared(id, folder), folder)[0] == "accept"
+    case, place = load(id), prepared(id, folder)
+    with within_limits(case, place):
+        verdict, _ = outcome(case, place, folder)
+    shutil.rmtree(folder)
+    return verdict == "accept"
 
 
 @pytest.fixture(scope="session")
@@ -219,7 +224,8 @@ def read_answer(bundle: Bundle) -> dict[str, Any]:
 
     tensors = []
     for name, tensor in bundle.tensors.items():
-        tensor.numpy()
+        with suppress(UnsupportedError):  # a shape beyond numpy's
+            tensor.numpy()
         digest = f"sha256:{hashlib.sha256(tensor.data()).hexdigest()}"
         tensors.append({"name": name, "dtype": tensor.dtype, "shape": list(tensor.shape),
                         "role": tensor.role, "digest": digest})  # fmt: skip
@@ -244,9 +250,5 @@ OTHER = [id for id in VALID if id not in READ]
 
 
 @pytest.mark.parametrize("id", OTHER)
-def test_valid_other(id: str, tmp_path: Path) -> None:
-    case = load(id)
-    folder = prepared(id, tmp_path)
-    with within_limits(case, folder):
-        verdict, findings = outcome(case, folder, tmp_path)
-    assert (verdict, findings) == ("accept", ())
+def test_valid_other(id: str, twins: Callable[[str], bool]) -> None:
+    assert twins(id)

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import modelbundle
 import pytest
+
+import modelbundle
 
 PACKAGE = Path(modelbundle.__file__).parent
 FLOORS = {

@@ -12,6 +12,7 @@ import pytest
 from building import ZERO_DIGEST, as_bytes, file_json, manifest_json, rules_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from modelbundle.core import digests, manifest
 from modelbundle.core.findings import BundleError, UnsupportedError
 from modelbundle.core.limits import LIMITS
@@ -94,14 +95,14 @@ def _remove(pointer: str) -> Callable[[Json], None]:
 FILE, PORT = "/files/0", "/signatures/0/inputs/0"
 CUSTOM = "/requirements/customObjects/0"
 REQUIRED = [
-    *("/files /tensors /components /signatures /requirements".split()),
-    *(f"{FILE}/{name}" for name in "path size digest mediaType role storage".split()),
+    *(["/files", "/tensors", "/components", "/signatures", "/requirements"]),
+    *(f"{FILE}/{name}" for name in ["path", "size", "digest", "mediaType", "role", "storage"]),
     *("/tensors/count", "/tensors/bytes"),
     *("/components/0/id", "/components/0/kind", "/components/0/files"),
-    *(f"/signatures/0/{name}" for name in "name component inputs outputs".split()),
-    *(f"{PORT}/{name}" for name in "name dtype shape".split()),
-    *(f"/requirements/{name}" for name in "layers customObjects ops dtypes".split()),
-    *(f"{CUSTOM}/{name}" for name in "registeredName className component".split()),
+    *(f"/signatures/0/{name}" for name in ["name", "component", "inputs", "outputs"]),
+    *(f"{PORT}/{name}" for name in ["name", "dtype", "shape"]),
+    *(f"/requirements/{name}" for name in ["layers", "customObjects", "ops", "dtypes"]),
+    *(f"{CUSTOM}/{name}" for name in ["registeredName", "className", "component"]),
 ]
 OBJECTS = ["", FILE, "/tensors", "/components/0", "/signatures/0", PORT, "/requirements", CUSTOM]
 

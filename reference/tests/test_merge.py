@@ -10,6 +10,7 @@ import pytest
 from building import artifact, random_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from modelbundle import merge
 from modelbundle.compose import compose
 from modelbundle.core import tensor_index
@@ -138,5 +139,7 @@ def test_any_rows_make_a_valid_index(sources: Sequence[Sequence[tuple[str, int]]
     sizes = dict.fromkeys(decoded.files, 10_000)
     settle(tensor_index.check_against(decoded, sizes, frozenset("xyz")))
     found = sorted((s.component, name) for s in decoded.namespaces for name in s.names)
-    expected = sorted((each.components[0].id, str(i)) for each in made for i in range(len(each.tensors)))
+    expected = sorted(
+        (each.components[0].id, str(i)) for each in made for i in range(len(each.tensors))
+    )
     assert found == expected

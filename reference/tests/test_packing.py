@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import modelbundle as mb
 import pytest
 from building import artifact, pack_small, random_bytes, rules_of, write_net
+
+import modelbundle as mb
 from modelbundle.core.blobs import BytesBlob
 from modelbundle.packing import pack_artifacts, read_source
 from modelbundle.storage import files, writing
 from modelbundle.storage.files import FileBlob
-
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(mb.__file__).parents[1])}
 
@@ -131,6 +131,14 @@ class Failing:
         self.left -= 1
         return self.action(*args, **named)
 
+    def as_method(self) -> Callable[..., Any]:
+        """A function, which a class binds to its instances."""
+
+        def method(*args: Any, **named: Any) -> Any:
+            return self(*args, **named)
+
+        return method
+
 
 ERRORS = [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()]
 
@@ -146,7 +154,7 @@ def test_failure_at_every_write_leaves_nothing(
     while True:
         failing = Failing(failures, error, BytesBlob.read)
         with monkeypatch.context() as patched:
-            patched.setattr(BytesBlob, "read", lambda blob, *args: failing(blob, *args))  # noqa: B023
+            patched.setattr(BytesBlob, "read", failing.as_method())
             try:
                 _small(tmp_path / "old", directory, overwrite=True)
             except (OSError, KeyboardInterrupt):
@@ -172,7 +180,7 @@ def _small(destination: Path, directory: bool, *, overwrite: bool = False) -> No
 
 @pytest.mark.parametrize("error", ERRORS, ids=["full", "interrupt"])
 @pytest.mark.parametrize(
-    ("directory", "target", "name"),
+    "step",
     [
         (False, writing.ArchiveWriter, "begin"),
         (False, writing.ArchiveWriter, "record"),
@@ -185,19 +193,19 @@ def _small(destination: Path, directory: bool, *, overwrite: bool = False) -> No
         (True, Path, "rename"),
         (True, Path, "chmod"),
     ],
+    ids=lambda step: step[2],
 )
 def test_failure_of_every_step_leaves_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    directory: bool,
-    target: Any,
-    name: str,
+    step: tuple[bool, Any, str],
     error: BaseException,
 ) -> None:
+    directory, target, name = step
     work = tmp_path / "work"
     work.mkdir()
     failing = Failing(0, error, getattr(target, name))
-    monkeypatch.setattr(target, name, lambda *args, **named: failing(*args, **named))
+    monkeypatch.setattr(target, name, failing.as_method())
     with pytest.raises(type(error)):
         _small(work / "x", directory)
     monkeypatch.undo()
@@ -328,18 +336,22 @@ def test_any_name_will_do_for_a_bundle(tmp_path: Path, name: str) -> None:
         assert mb.validate(destination).ok
 
 
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 def test_many_files_stay_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "MAX_KEPT_OPEN", files._kept_open + 3)
     many = {f"{i:03}": random_bytes(300, i) for i in range(50)}
     for name, data in many.items():
         (tmp_path / name).write_bytes(data)
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     blobs = [FileBlob(tmp_path / name) for name in many]
     assert [blob.read(0, 300) for blob in blobs] == list(many.values())
-    assert len(os.listdir("/proc/self/fd")) <= before + 3
+    assert open_files() <= before + 3
     for blob in blobs:
         blob.close()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
 
 
 def test_metadata_that_json_cannot_hold(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from building import ids
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from modelbundle.core import paths
 
 GOOD = [

@@ -10,10 +10,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import fsspec
-import modelbundle as mb
 import numpy as np
 import pytest
 from building import artifact, rules_of, write_net
+
+import modelbundle as mb
 from modelbundle.packing import pack_artifacts
 from modelbundle.storage.remote import HEAD_BYTES, RemoteBlob
 
@@ -42,14 +43,14 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *args: object) -> None:
         pass
 
-    def do_HEAD(self) -> None:  # noqa: N802
+    def do_HEAD(self) -> None:
         self.server.requests.append("HEAD")
         self.send_response(404 if self.server.manner == "missing" else 200)
         if self.server.manner != "no length":
             self.send_header("Content-Length", str(len(self.server.data)))
         self.end_headers()
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
         self.server.requests.append(self.headers.get("Range", "all"))
         if self.server.manner == "missing":
@@ -132,21 +133,22 @@ def test_unpacking(packed: bytes, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("manner", ["no length", "missing", "short body", "short answer"])
 def test_servers_that_fail(packed: bytes, manner: str) -> None:
-    with serving(packed, manner) as server, pytest.raises(OSError, match="127.0.0.1"):
+    with serving(packed, manner) as server, pytest.raises(OSError, match="http://127"):
         mb.open(server.url)
 
 
 def test_a_server_without_ranges(packed: bytes) -> None:
     """The head can be read from it; what follows is refused, not downloaded whole."""
     with serving(packed, "no ranges") as server, mb.open(server.url) as bundle:
+        kernel = bundle.tensors["dense/kernel"]
         with pytest.raises(OSError, match="range"):
-            bundle.tensors["dense/kernel"].numpy()
+            kernel.numpy()
 
 
 def test_no_server() -> None:
     with serving(b"") as server:
         url = server.url
-    with pytest.raises(OSError, match="127.0.0.1"):
+    with pytest.raises(OSError, match="http://127"):
         mb.open(url)
 
 

@@ -13,6 +13,7 @@ import pytest
 from building import ids, rules_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from modelbundle.core import canonical_msgpack, data_model, dtypes, tensor_index
 from modelbundle.core.findings import BundleError
 from modelbundle.core.tensor_index import U1, U4, U8, Namespace, TensorIndex

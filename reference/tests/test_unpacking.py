@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
-from typing import Any
 
-import modelbundle as mb
 import pytest
 from building import artifact, pack_small, random_bytes, rules_of
-from modelbundle.packing import pack_artifacts
 from test_packing import Failing, everything_in, tree_of
 
-WEIGHTS = random_bytes(600)
+import modelbundle as mb
+from modelbundle.packing import pack_artifacts
+
+WEIGHTS = random_bytes(256)
 SOURCES = {"one.bin": b"head" + WEIGHTS + b"tail", "two.bin": WEIGHTS + b"!"}
 
 
@@ -95,8 +95,7 @@ def test_failures_leave_nothing(
     while True:
         failing = Failing(failures, error, getattr(Path, name))
         with monkeypatch.context() as patched:
-            action: Any = lambda *args, failing=failing, **named: failing(*args, **named)  # noqa: E731
-            patched.setattr(Path, name, action)
+            patched.setattr(Path, name, failing.as_method())
             try:
                 mb.unpack(bundle, out)
             except (OSError, KeyboardInterrupt):

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import modelbundle as mb
 import numpy as np
 import pytest
 from building import artifact, pack_small, random_bytes, write_net
+
+import modelbundle as mb
 from modelbundle.core import manifest, strings
 from modelbundle.packing import pack_artifacts
 from modelbundle.rules import Report
@@ -135,7 +136,11 @@ def test_checksums(archive: bytes, tmp_path: Path) -> None:
 
 
 def _add(path: str) -> Callable[[Path], None]:
-    return lambda root: [(root / path).parent.mkdir(exist_ok=True), (root / path).touch()] and None
+    def add(root: Path) -> None:
+        (root / path).parent.mkdir(exist_ok=True)
+        (root / path).touch()
+
+    return add
 
 
 def _link(root: Path) -> None:

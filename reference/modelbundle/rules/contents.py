@@ -12,10 +12,10 @@ from functools import cache
 import numpy as np
 
 from modelbundle.bundle import Bundle, check_bool
-from modelbundle.core import dtypes, strings
+from modelbundle.core import dtypes, paths, strings
 from modelbundle.core.blobs import Blob, SliceBlob, walk
 from modelbundle.core.findings import BundleError, Finding, checks, clip
-from modelbundle.core.manifest import Component
+from modelbundle.core.manifest import Component, Requirements
 from modelbundle.core.tensor_index import Row
 from modelbundle.sources import recognition
 from modelbundle.sources.artifact import Artifact, ArtifactTensor, Tree
@@ -32,9 +32,12 @@ SOURCE_KINDS = frozenset(
 def check(bundle: Bundle) -> Iterator[Finding]:
     """Findings about elements of tensors and about every source that the bundle holds."""
     yield from _check_elements(bundle)
-    for component in bundle.manifest.components:
-        if component.kind in SOURCE_KINDS and component.derived_from is None:
-            yield from _check_source(bundle, component)
+    found: list[Requirements] = []
+    roots = [each for each in bundle.manifest.components if each.derived_from is None]
+    for component in roots:
+        if component.kind in SOURCE_KINDS:
+            yield from _check_source(bundle, component, found)
+    yield from _check_requirements(bundle.manifest.requirements, found, len(roots))
 
 
 def _check_elements(bundle: Bundle) -> Iterator[Finding]:
@@ -60,7 +63,10 @@ def _check_bool(bundle: Bundle, row: Row) -> Iterator[Finding]:
     yield from check_bool(row, largest)
 
 
-def _check_source(bundle: Bundle, component: Component) -> Iterator[Finding]:
+def _check_source(
+    bundle: Bundle, component: Component, requirements: list[Requirements]
+) -> Iterator[Finding]:
+    """Findings about one source; what it requires is added to `requirements`."""
     entries = bundle.manifest.by_path
     given = [path for path in component.files if entries[path].role == "source"]
     tree = Tree(
@@ -73,10 +79,31 @@ def _check_source(bundle: Bundle, component: Component) -> Iterator[Finding]:
     except BundleError as error:
         yield from error.findings
         return
+    requirements.append(artifact.requirements)
     found = artifact.components[0].kind
     if found != component.kind:
         yield Finding("COM-06", clip(component.id), f"files of a {component.kind}", found)
     yield from _check_tensors(bundle, component, artifact)
+
+
+@checks("REQ-03")
+def _check_requirements(
+    stated: Requirements, found: list[Requirements], sources: int
+) -> Iterator[Finding]:
+    """Findings where sources need what is not stated or, all being known, the reverse."""
+    for field, name in _REQUIRED.items():
+        listed: frozenset[object] = getattr(stated, field)
+        needed: frozenset[object] = frozenset().union(*(getattr(each, field) for each in found))
+        extra = listed - needed if len(found) == sources else frozenset()
+        place = f"{paths.MANIFEST}#/requirements/{name}"
+        if missing := needed - listed:
+            yield Finding("REQ-03", place, clip(sorted(map(str, missing))), "none")
+        if extra:
+            expected = "only what the sources use"
+            yield Finding("REQ-03", place, expected, clip(sorted(map(str, extra))))
+
+
+_REQUIRED = {"layers": "layers", "custom_objects": "customObjects", "ops": "ops"}
 
 
 @checks("COM-06")

@@ -78,7 +78,9 @@ def _check_crc32(storage: ArchiveStorage, path: str, crc32: int) -> Iterator[Fin
     declared = int.from_bytes(header[14:18], "little") if parse_local(header) else None
     if declared != crc32:
         expected = f"CRC-32 {crc32:08x} of {clip(path)}"
-        yield Finding("ARC-10", f"archive@{member.header_offset + 14}", expected, f"{declared or 0:08x}")
+        yield Finding(
+            "ARC-10", f"archive@{member.header_offset + 14}", expected, f"{declared or 0:08x}"
+        )
 
 
 def _check_tensors(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -42,6 +42,7 @@ class Scanner:
         self._whole = ThreadPoolExecutor(1)
         self._parts = ThreadPoolExecutor(1)
         self._background = ThreadPoolExecutor(1)
+        self._closed = False
         self._progress = progress
 
     def scan(
@@ -80,13 +81,16 @@ class Scanner:
         def digest() -> str:
             whole = hashlib.new(ALGORITHM)
             for chunk in walk(blob, CHUNK_BYTES):
+                if self._closed:
+                    raise CancelledError
                 whole.update(chunk)
             return f"{ALGORITHM}:{whole.hexdigest()}"
 
         return self._background.submit(digest)
 
     def close(self) -> None:
-        """Stop the threads."""
+        """Stop the threads; what they have not done is left."""
+        self._closed = True
         for pool in (self._whole, self._parts, self._background):
             pool.shutdown(cancel_futures=True)
 

@@ -25,8 +25,8 @@ const arrayOf = (item) => (value) => Array.isArray(value) && value.every(item);
 /** @param {string} id */
 const same = (id) => id;
 
-/** @type {Map<string, Kind>} */
-export const KINDS = new Map(Object.entries({
+/** @type {Record<string, Kind>} */
+const TABLE = {
   assets: {},
   hdf5: {
     main: same,
@@ -80,7 +80,8 @@ export const KINDS = new Map(Object.entries({
   },
   tflite: { main: same, optional: { version: integer } },
   training: { optional: { pointer: string } },
-}));
+};
+export const KINDS = new Map(Object.entries(TABLE));
 
 /**
  * COM-05 for a component of a known kind.

@@ -117,7 +117,7 @@ class Checker {
 
   /** @param {string} rule @param {string} pointer @param {string} expected @param {unknown} found */
   add(rule, pointer, expected, found) {
-    this.report.add(rule, pointer ? `${MANIFEST}#${pointer}` : MANIFEST, expected, found);
+    this.report.add(rule, `${MANIFEST}#${pointer}`, expected, found);
   }
 
   /**
@@ -434,7 +434,7 @@ class Checker {
 export function checkManifest(value, report, { kinds = true } = {}) {
   const before = report.errors;
   if (!isObject(value)) {
-    report.add('MAN-01', MANIFEST, 'an object', value);
+    report.add('MAN-01', `${MANIFEST}#`, 'an object', value);
     return null;
   }
   let newer = false;

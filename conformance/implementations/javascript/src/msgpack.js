@@ -1,7 +1,8 @@
 /** Canonical MessagePack (section 4.4): a strict decoder that names the broken rule, and an encoder. */
 import { compareText, decodeUtf8, encodeUtf8 } from './text.js';
 /** @typedef {import('./findings.js').Report} Report */
-/** @typedef {number | bigint | string | Uint8Array | Packed[] | PackedMap} Packed */
+/** @typedef {number | bigint | string | Uint8Array | PackedArray | PackedMap} Packed */
+/** @typedef {Packed[]} PackedArray */
 /** @typedef {{ [key: string]: Packed }} PackedMap */
 
 export const DEEPEST_MSGPACK = 16;
