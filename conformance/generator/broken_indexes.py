@@ -18,6 +18,11 @@ INDEX, COMPOSITIONS = "tensors.msgpack", "compositions.msgpack"
 Table = Sequence[tuple[str, str, Change, Sequence[str], str]]
 
 
+_ABOUT = {"index/name-control": ["SEC-02"], "compositions/source-traversal": ["RDR-05"],
+          "index/count-huge": ["RDR-04"]}  # fmt: skip
+"""Rules of behaviour that cases are about."""
+
+
 def add(suite: Suite) -> None:
     """Add the cases to `suite`."""
     _members(suite)
@@ -33,8 +38,9 @@ def _add(suite: Suite, area: str, table: Table, why: str, twin: str = "archive/p
          stage: str = "index", file: str = INDEX, phase: str = "index") -> None:  # fmt: skip
     for id, title, change, rules, pointer in table:
         place = f"{file}#{pointer}" if pointer else file
+        about = _ABOUT.get(f"{area}/{id}", ())
         suite.invalid(f"{area}/{id}", title, twin=twin, stage=stage, change=change, rules=rules[:1],
-                      also=rules[1:], place=place, phase=phase, why=why)  # fmt: skip
+                      also=rules[1:], place=place, phase=phase, why=why, about=about)  # fmt: skip
 
 
 def _members(suite: Suite) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from generator import raw
 from generator.cases import Suite
 from generator.edits import (
-    append, at_header, cut, extra_file, insert_before, member, prepend, stored_file,
+    append, at_header, both, cut, extra_file, insert_before, member, prepend, stored_file,
 )  # fmt: skip
 from generator.raw import Change, Member
 from generator.valid_bundles import MADE
@@ -182,9 +182,39 @@ def _structure(suite: Suite) -> None:
     ]  # fmt: skip
     for id, title, stage, change, rules in table:
         _refuse(suite, id, title, stage, change, rules)
+    crc = both(at_header("local", "net.bin", 14, b"\1\2\3\4"), at_header("central", "net.bin", 16, b"\1\2\3\4"))
+    suite.invalid("archive/crc", "Another CRC-32, in both headers", twin="archive/plain", stage="archive",
+                  change=crc, rules=["ARC-10"], place=ARCHIVE, phase="bytes",
+                  why="ZIP tools compare nothing else with the data.")  # fmt: skip
     suite.invalid("archive/composed-stored", "A member for a composed file", twin="archive/composed",
                   stage="stored", change=extra_file("copy.bin", b"head-"), rules=["ARC-05"],
                   place=ARCHIVE, phase="layout", why="What is composed is not stored as well.")  # fmt: skip
+
+
+def _large(suite: Suite) -> None:
+    """Files over their limits: sparse ones, which take no room."""
+    why = "A Reader refuses what is too large before it reads it."
+    for id, twin, path, limit, rule, phase in (
+        ("manifest-large", "directory/plain", "manifest.json", 16 << 20, "MAN-12", "manifest"),
+        ("index-large", "directory/plain", "tensors.msgpack", 1 << 30, "TEN-17", "index"),
+        ("compositions-large", "directory/composed", "compositions.msgpack", 1 << 28, "CMP-07", "compositions"),
+    ):
+        recipe = [{"do": "truncate", "path": f"bundle/{path}", "size": limit + 1}]
+        change = (lambda _: None) if path == "manifest.json" else _resized(path, limit + 1)
+        suite.invalid(f"directory/{id}", f"{path} of {limit + 1} bytes", twin=twin, stage="manifest",
+                      change=change, rules=[rule], place=path, phase=phase, why=why, about=["RDR-04"],
+                      recipe=recipe)  # fmt: skip
+
+
+def _resized(path: str, size: int) -> Change:
+    """State another size of a file."""
+
+    def change(manifest: dict[str, Any]) -> None:
+        for entry in manifest["files"]:
+            if entry["path"] == path:
+                entry["size"] = size
+
+    return change
 
 
 def _unaligned(data: bytes) -> bytes:
@@ -200,6 +230,7 @@ def _directories(suite: Suite) -> None:
         suite.invalid(f"directory/{id}", title, twin=twin, stage="stored", change=change, rules=rules,
                       place=place, phase="layout", why=why, recipe=recipe, also=also)  # fmt: skip
 
+    _large(suite)
     links = "What is reached by a link can be anywhere, and change without a trace."
     refuse("missing-file", "A stored file is missing", ["DIR-01"], "net.bin", change=stored_file("net.bin", None))
     refuse("missing-index", "The tensor index is missing", ["DIR-01"], "tensors.msgpack",

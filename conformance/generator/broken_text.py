@@ -80,7 +80,8 @@ def listed(*paths: str) -> Change:
 def _paths(suite: Suite) -> None:
     def refuse(id: str, title: str, change: Change, rules: list[str], place: str, also: Sequence[str] = ()) -> None:
         suite.invalid(f"paths/{id}", title, twin="archive/plain", stage="manifest", change=change,
-                      rules=rules, also=also, place=place, phase="manifest", why=ESCAPE)  # fmt: skip
+                      rules=rules, also=also, place=place, phase="manifest", why=ESCAPE,
+                      about=["SEC-02"] if id in ("escape", "c1-control", "nul", "newline") else ())  # fmt: skip
 
     for id, path, rule in _PATHS:
         also = ["MAN-01"] if id == "empty" else []
@@ -206,7 +207,8 @@ def _msgpack(suite: Suite) -> None:
     ]  # fmt: skip
     for id, title, change, rules in table:
         suite.invalid(f"msgpack/{id}", title, twin="archive/plain", stage="index_bytes", change=change,
-                      rules=rules[:1], also=rules[1:], place="tensors.msgpack", phase="index", why=why)  # fmt: skip
+                      rules=rules[:1], also=rules[1:], place="tensors.msgpack", phase="index", why=why,
+                      about=["RDR-04"] if id.endswith("-bomb") else ())  # fmt: skip
     for id, title, change, rules in table[9:11] + table[22:23] + table[25:26]:
         if id == "nil":
             change = become(b"\x81\xa5files\xc0")

@@ -111,16 +111,20 @@ class Suite:
         phase: str,
         why: str,
         also: Sequence[str] = (),
+        about: Sequence[str] = (),
         recipe: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
-        """`twin` with one change, refused for one of `rules` or, as well allowed, `also`."""
+        """`twin` with one change, refused for one of `rules` or, as well allowed, `also`.
+
+        `about` are rules of behaviour that the case is about as well, and no finding names.
+        """
         source = self.twins[twin]
         layout_stage = stage in ("members", "archive")
         stored = source.make("", None) if layout_stage else source.make(stage, change)
         steps = source.recipe if recipe is None else recipe
         made = Twin(source.make, source.layout, steps, source.features, source.level)
         expected = refusal([*rules, *also], place, phase)
-        data = header(id, title, rules, why, made, expected, twin=twin)
+        data = header(id, title, [*rules, *about], why, made, expected, twin=twin)
         files = bundle_files(stored, source.layout, stage if layout_stage else "", change)
         self.add(Case(id, data, files))
 

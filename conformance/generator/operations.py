@@ -8,7 +8,7 @@ from typing import Any
 from generator import raw
 from generator.cases import ARCHIVE, DIRECTORY, Case, Suite, answer, document, header, refusal
 from generator.bases import COMPOSED, PLAIN, RICH
-from generator.edits import flip, stored_file
+from generator.edits import flip, item, put, stored_file
 from generator.raw import Change, Draft
 
 OUT = "out"
@@ -24,11 +24,11 @@ def add(suite: Suite) -> None:
 
 def _case(suite: Suite, id: str, title: str, twin: str, rules: Sequence[str], why: str, *,
           operation: str, role: str, arguments: Mapping[str, Any] | None = None, change: Change | None = None,
-          refused: Sequence[str] = (), recipe: Sequence[Mapping[str, Any]] = (), base: str | None = None,
+          refused: Sequence[str] = (), recipe: Sequence[Mapping[str, Any]] = (), base: str | None = None, stage: str = "stored",
           more: Mapping[str, bytes] | None = None) -> None:  # fmt: skip
     """A case whose bundle is the bundle `twin`, changed once it was stored."""
     made = suite.twins[twin]
-    stored = made.make("stored", change) if change else made.make("", None)
+    stored = made.make(stage, change) if change else made.make("", None)
     expected = refusal(refused, "", "operation") if refused else {"verdict": "accept"}
     data = header(id, title, rules, why, made, expected, twin=base, operation=operation, role=role)
     data |= {"arguments": dict(arguments or {})} if arguments else {}
@@ -64,6 +64,14 @@ def _reads(suite: Suite) -> None:
     _case(suite, "read/flipped-composed", "A bit of a stored part of a composed file is flipped", "archive/composed",
           ["RDR-03", "CMP-06"], why, operation="read", role="Reader", change=stored_file("residue.bin", flip(0)),
           refused=["CMP-06", "IDN-02"], base="read/composed")  # fmt: skip
+
+
+    why = "Nothing is given out of a bundle whose index is wrong anywhere."
+    for id, stage, change, rule in (("range", "index", item("offset", 0, 2**40), "TEN-06"),
+                                    ("path", "manifest", put("/files/0/path", "../net.bin"), "PTH-01"),
+                                    ("name", "index", put("/names/0", ""), "TEN-03")):  # fmt: skip
+        _case(suite, f"read/stops-{id}", f"A breach of {rule}, elsewhere than what is read", "archive/plain", ["RDR-07"],
+              why, operation="read", role="Reader", change=change, stage=stage, refused=[rule, "MAN-04"], base="read/plain")  # fmt: skip
 
 
 def _unpacks(suite: Suite) -> None:

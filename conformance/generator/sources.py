@@ -45,7 +45,7 @@ _SOUND: Mapping[str, tuple[str, Sequence[str]]] = {
     "hdf5/plain": ("An HDF5 file", ["COM-06"]),
     "hdf5/latest": ("An HDF5 file of the newest format", ["HDF-08"]),
     "hdf5/types": ("An HDF5 file with every type that has a dtype", ["HDF-06"]),
-    "hdf5/decoded": ("Chunked, compressed and big-endian datasets", ["HDF-05", "HDF-09"]),
+    "hdf5/decoded": ("Chunked, compressed and big-endian datasets", ["HDF-05", "HDF-09", "WRT-07"]),
     "hdf5/attributes": ("An HDF5 file with attributes", ["HDF-07"]),
     "hdf5/alias": ("A dataset with two paths", ["HDF-10"]),
     "keras-hdf5/model": ("A Keras 2 model in HDF5", ["KHF-01", "KHF-02"]),
@@ -309,7 +309,8 @@ def _packed(suite: Suite, fixture: str, title: str, rules: Sequence[str]) -> Non
 
 def _refused(suite: Suite, fixture: str, title: str, rules: Sequence[str], twin: str) -> None:
     id = f"pack/{name_of(fixture)}"
-    data = _pack_case(id, title, rules[:1], HOSTILE, refusal(rules, "", "operation"),
+    about = {"unknown/pickle": ["SEC-01"], "hdf5/vlen-strings": ["WRT-04"]}.get(fixture, [])
+    data = _pack_case(id, title, [*rules[:1], *about], HOSTILE, refusal(rules, "", "operation"),
                       [root_of(fixture)], f"pack/{name_of(twin)}")  # fmt: skip
     suite.add(Case(id, data, _source_files(fixture)))
 

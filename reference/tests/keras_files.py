@@ -32,6 +32,7 @@ def library(name: str) -> Any:
 
 def build(keras: Any) -> Any:
     """A Functional model with a nested one, a cell, a frozen layer and two layers of one class."""
+    keras.backend.clear_session()  # Keras numbers names over the whole process
     layers = keras.layers
     inner = keras.Sequential(
         [

@@ -89,6 +89,25 @@ def tiny() -> dict[str, bytes]:
     return {**files, "archive": mini_writer.archive(files)}
 
 
+@cache
+def pair() -> dict[str, bytes]:
+    """The bundle of section 7.1: bytes from its hex, index and manifest encoded from its JSON."""
+    names = ("compositions.msgpack", "kernel.bin", "residue.bin", "words.bin")
+    stored = {name: from_hex(example("bytes", f"pair/{name}").text) for name in names}
+    index, head = (
+        strict(example("value", f"pair/{name}").text)
+        for name in ("tensors.msgpack", "manifest.json")
+    )
+    files = {"manifest.json": canonical_json.encode(head), "tensors.msgpack": encoded(index)}
+    return {**files, **stored, "archive": mini_writer.archive({**files, **stored})}
+
+
+def shown(name: str) -> bytes:
+    """The bytes that an example names: `tiny/manifest.json`, `pair/archive`."""
+    bundle, _, path = name.partition("/")
+    return {"tiny": tiny, "pair": pair}[bundle]()[path]
+
+
 def from_hex(text: str) -> bytes:
     return bytes.fromhex(" ".join(line.partition(";")[0] for line in text.splitlines()))
 
@@ -119,7 +138,7 @@ def rows(document: str, first: str, columns: int = 0) -> Iterator[list[str]]:
 
 def run(fence: Fence) -> dict[str, Any]:
     """The names that a Python example defines, once run."""
-    names: dict[str, Any] = {"tiny": tiny()}
+    names: dict[str, Any] = {"tiny": tiny(), "pair": pair()}
     exec(compile(fence.text, fence.place, "exec"), names)
     return names
 

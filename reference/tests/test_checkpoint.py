@@ -237,6 +237,8 @@ def keras_checkpoints(tf: Any, tmp_path_factory: pytest.TempPathFactory) -> Path
     import tf_keras
 
     folder = tmp_path_factory.mktemp("keras_checkpoints")
+    for library in (keras, tf_keras):
+        library.backend.clear_session()  # Keras numbers names over the whole process
 
     def build(k: Any) -> Any:
         layers = k.layers

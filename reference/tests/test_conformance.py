@@ -1,6 +1,7 @@
 """The conformance cases, run against the reference: verdict, rule, place, and what else must hold."""
 
 import functools
+import hashlib
 import json
 import resource
 import shutil
@@ -15,6 +16,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from modelbundle.bundle import Bundle, open_bundle
+from modelbundle.copying import copy
+from modelbundle.core.dtypes import element_bits
 from modelbundle.core.findings import UNSUPPORTED, BundleError, Finding, UnsupportedError
 from modelbundle.packing import pack
 from modelbundle.rules import validate
@@ -61,20 +64,22 @@ def prepared(id: str, tmp_path: Path) -> Path:
     return folder
 
 
-def listing(folder: Path) -> dict[str, tuple[int, int]]:
-    status = {path: path.lstat() for path in folder.rglob("*")}
+def listing(folder: Path, without: Path | None = None) -> dict[str, tuple[int, int]]:
+    paths = folder.rglob("*") if folder.is_dir() else ()
+    status = {path: path.lstat() for path in paths if without not in (path, *path.parents)}
     return {str(path): (s.st_size, s.st_mtime_ns) for path, s in status.items()}
 
 
 @contextmanager
 def within_limits(case: dict[str, Any], folder: Path) -> Iterator[None]:
     """No file changed, at most so much time and memory."""
-    before, started = listing(folder), time.monotonic()
+    target = folder / case.get("arguments", {}).get("destination", "nowhere")
+    before, started = listing(folder, target), time.monotonic()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     yield
     seconds = time.monotonic() - started
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak) * 1024
-    assert listing(folder) == before, "something was written"
+    assert listing(folder, target) == before, "something was written"
     assert seconds < case.get("limits", {}).get("seconds", MAX_SECONDS), f"took {seconds:.1f} s"
     assert grown < MAX_BYTES, f"took {grown >> 20} MB"
 
@@ -85,7 +90,7 @@ def outcome(case: dict[str, Any], folder: Path, tmp_path: Path) -> tuple[str, tu
     if case["operation"] == "validate":
         report = validate(source)
         return _verdict(report.findings), report.findings
-    operation = {"read": _read, "unpack": _unpack, "pack": _pack}[case["operation"]]
+    operation = {"read": _read, "unpack": _unpack, "pack": _pack, "copy": _copy}[case["operation"]]
     try:
         operation(case, source, tmp_path)
     except BundleError as error:
@@ -133,6 +138,24 @@ def _pack(case: dict[str, Any], source: Path, tmp_path: Path) -> None:
     assert validate(destination).findings == ()
 
 
+def _copy(case: dict[str, Any], source: Path, tmp_path: Path) -> None:
+    destination = tmp_path / "copied"
+    as_directory = case["arguments"]["layout"] == "directory"
+    try:
+        digest = copy(source, destination, directory=as_directory)
+    except BaseException:
+        assert not list(tmp_path.glob("*copied*")), "something was left behind"
+        raise
+    files = sorted(path for path in destination.rglob("*") if path.is_file()) or [destination]
+    found = {path.relative_to(destination).as_posix(): digest_of(path.read_bytes()) for path in files}
+    found = {"" if path == "." else path: value for path, value in found.items()}
+    assert answer_of(case["id"]) == {"digest": digest, "copy": found}
+
+
+def digest_of(data: bytes | memoryview) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
 def allows(expected: dict[str, Any], finding: Finding) -> bool:
     return finding.rule in expected["rules"] and finding.place.startswith(expected["place"])
 
@@ -176,6 +199,7 @@ def test_invalid(id: str, tmp_path: Path, twins: Callable[[str], bool]) -> None:
     assert verdict == case["expected"]["verdict"], shown
     for expected in case["expected"]["findings"]:
         assert any(allows(expected, finding) for finding in findings), shown
+    assert all(text.isprintable() for finding in findings for text in finding.to_json().values())
     assert twins(case["twin"]), f"the twin {case['twin']} is refused"
 
 
@@ -204,7 +228,8 @@ def test_structure_is_seen_without_data(id: str, tmp_path: Path) -> None:
     assert report.ok == (phase in (None, "bytes", "sources")), report.findings
 
 
-READ = [id for id in VALID if (CASES / id / "expected.json").is_file() and OPERATION[id] != "pack"]
+READ = [id for id in VALID
+        if (CASES / id / "expected.json").is_file() and OPERATION[id] not in ("pack", "copy")]  # fmt: skip
 
 
 @pytest.mark.parametrize("id", READ)
@@ -220,26 +245,21 @@ def test_valid(id: str, tmp_path: Path) -> None:
 
 
 def read_answer(bundle: Bundle) -> dict[str, Any]:
-    import hashlib
-
     tensors = []
     for name, tensor in bundle.tensors.items():
         with suppress(UnsupportedError):  # a shape beyond numpy's
             tensor.numpy()
-        digest = f"sha256:{hashlib.sha256(tensor.data()).hexdigest()}"
         tensors.append({"name": name, "dtype": tensor.dtype, "shape": list(tensor.shape),
-                        "role": tensor.role, "digest": digest})  # fmt: skip
+                        "role": tensor.role, "digest": digest_of(tensor.data())})  # fmt: skip
     files = [{"path": f.path, "size": f.size, "digest": f.digest, "role": f.role}
              for f in bundle.manifest.files]  # fmt: skip
     return {"digest": bundle.digest, "files": files, "tensors": tensors}
 
 
 def check_unpacked(bundle: Bundle, folder: Path, expected: dict[str, Any]) -> None:
-    import hashlib
-
     unpack(bundle, folder)
     found = {
-        path.relative_to(folder).as_posix(): f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+        path.relative_to(folder).as_posix(): digest_of(path.read_bytes())
         for path in folder.rglob("*")
         if path.is_file()
     }
@@ -252,3 +272,12 @@ OTHER = [id for id in VALID if id not in READ]
 @pytest.mark.parametrize("id", OTHER)
 def test_valid_other(id: str, twins: Callable[[str], bool]) -> None:
     assert twins(id)
+
+
+def test_derived_tensors_are_aligned() -> None:
+    """WRT-07: each tensor of a derived file begins at a multiple of its elements' width."""
+    with open_bundle(CASES / "sources" / "hdf5-decoded" / "bundle.modelbundle") as bundle:
+        rows = [tensor.row for tensor in bundle.tensors.values()]
+    derived = [row for row in rows if row.file.endswith(".derived/tensors.safetensors")]
+    assert len(derived) >= 3
+    assert all(8 * row.offset % (element_bits(row.dtype) or 8) == 0 for row in derived)

@@ -11,7 +11,7 @@ import json
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import pytest
 import spec_text
 from spec_text import (
     FENCES,
+    SPEC,
     Fence,
     decoded,
     encoded,
@@ -29,6 +30,7 @@ from spec_text import (
     manifest_example,
     rows,
     run,
+    shown,
     strict,
 )
 
@@ -61,37 +63,58 @@ def test_every_fence_has_a_tag_that_is_checked(fence: Fence) -> None:
 
 
 @tagged("json")
-def test_json_examples_follow_their_schema(fence: Fence, tiny: dict[str, bytes]) -> None:
+def test_json_examples_follow_their_schema(fence: Fence) -> None:
     value = strict(fence.text)
     location = fence.options.get("schema") or fence.options["fragment"]
     fragment(location).validate(value)
-    if "value" in fence.options:
-        name = fence.options["value"].removeprefix("tiny/")
-        assert value == (json.loads(tiny[name]) if name.endswith(".json") else decoded(tiny[name]))
+    if name := fence.options.get("value"):
+        data = shown(name)
+        assert value == (json.loads(data) if name.endswith(".json") else decoded(data))
 
 
 @tagged("hex")
-def test_hex_examples_are_what_the_mini_writer_writes(fence: Fence, tiny: dict[str, bytes]) -> None:
-    data = tiny[fence.options["bytes"].removeprefix("tiny/")]
-    shown = from_hex(fence.text)
+def test_hex_examples_are_what_the_mini_writer_writes(fence: Fence) -> None:
+    data = shown(fence.options["bytes"])
+    part = from_hex(fence.text)
     start = int(fence.options.get("at", 0))
-    assert data[start : start + len(shown)] == shown
-    assert "at" in fence.options or len(shown) == len(data)
+    assert data[start : start + len(part)] == part
+    assert "at" in fence.options or len(part) == len(data)
 
 
 @tagged("python")
-def test_python_examples_run(fence: Fence, tiny: dict[str, bytes]) -> None:
+def test_python_examples_run(fence: Fence) -> None:
     run(fence)
 
 
 @tagged("text")
-def test_text_examples_with_a_digest_show_it(fence: Fence, tiny: dict[str, bytes]) -> None:
+def test_text_examples_with_a_digest_show_it(fence: Fence) -> None:
     if "digest" in fence.options:
-        name = fence.options["digest"].removeprefix("tiny/")
-        assert fence.text == mini_writer.digest(tiny[name])
+        assert fence.text == mini_writer.digest(shown(fence.options["digest"]))
 
 
-# The introduction's bundle and the reference
+# The bundles of the text and the reference
+
+
+@pytest.mark.parametrize("bundle", [spec_text.tiny, spec_text.pair])
+def test_reference_accepts_both_layouts(
+    bundle: Callable[[], dict[str, bytes]], tmp_path: Path
+) -> None:
+    files = bundle()
+    (tmp_path / "net.modelbundle").write_bytes(files["archive"])
+    (tmp_path / "net").mkdir()
+    for path, data in files.items():
+        if path != "archive":
+            (tmp_path / "net" / path).write_bytes(data)
+    archive, directory = validate(tmp_path / "net.modelbundle"), validate(tmp_path / "net")
+    assert archive.findings == directory.findings == ()
+    assert archive.digest == directory.digest == mini_writer.digest(files["manifest.json"])
+
+
+def test_sizes_that_the_text_states_are_those_of_the_bundles() -> None:
+    for bundle, document in (("tiny", "00-introduction.md"), ("pair", "07-compositions.md")):
+        text = (SPEC / document).read_text("utf-8")
+        assert f"{len(shown(f'{bundle}/archive'))} bytes" in text
+        assert f"{len(shown(f'{bundle}/manifest.json'))} bytes" in text
 
 
 def test_reference_reads_the_tiny_bundle_and_writes_the_same_bytes(tiny: dict[str, bytes]) -> None:
@@ -122,17 +145,6 @@ def test_reference_packs_the_same_bytes(tiny: dict[str, bytes], tmp_path: Path) 
     digest = pack(source, tmp_path / "net.modelbundle")
     assert digest == mini_writer.digest(tiny["manifest.json"])
     assert (tmp_path / "net.modelbundle").read_bytes() == tiny["archive"]
-
-
-def test_reference_accepts_both_layouts(tiny: dict[str, bytes], tmp_path: Path) -> None:
-    (tmp_path / "net.modelbundle").write_bytes(tiny["archive"])
-    (tmp_path / "net").mkdir()
-    for path, data in tiny.items():
-        if path != "archive":
-            (tmp_path / "net" / path).write_bytes(data)
-    archive, directory = validate(tmp_path / "net.modelbundle"), validate(tmp_path / "net")
-    assert archive.findings == directory.findings == ()
-    assert archive.digest == directory.digest == mini_writer.digest(tiny["manifest.json"])
 
 
 def header_fields() -> Iterator[tuple[bytes, int, set[str]]]:
