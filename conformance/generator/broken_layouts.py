@@ -1,24 +1,27 @@
-"""Invalid archives and directories: every header field, structure, links, what is not listed."""
+"""Invalid archives: every header field, what is in the wrong place, missing or too much."""
 
 from __future__ import annotations
 
 import struct
 import zlib
 from collections.abc import Sequence
-from typing import Any
 
-from generator import raw
+from generator.archives import Member, end_records
 from generator.cases import Suite
 from generator.edits import (
-    append, at_header, both, cut, extra_file, insert_before, member, prepend, stored_file,
+    append,
+    at_header,
+    both,
+    cut,
+    extra_file,
+    insert_before,
+    member,
+    prepend,
 )  # fmt: skip
-from generator.raw import Change, Member
-from generator.valid_bundles import MADE
+from generator.raw import Change
 
 ARCHIVE = "archive@"
-HEADER_WHY = (
-    "Readers that trust different headers see different files: every byte that is not data is fixed."
-)
+HEADER_WHY = "Readers that trust different headers see different files: every byte that is not data is fixed."
 STRUCTURE_WHY = "Bytes that no Reader looks at can hide anything, and change no digest."
 
 _LOCAL_FIELDS: Sequence[tuple[str, int, bytes, Sequence[str]]] = (
@@ -86,13 +89,31 @@ def add(suite: Suite) -> None:
     """Add the cases to `suite`."""
     _headers(suite)
     _structure(suite)
-    _directories(suite)
 
 
-def _refuse(suite: Suite, id: str, title: str, stage: str, change: Change, rules: Sequence[str],
-            why: str = STRUCTURE_WHY, place: str = ARCHIVE, also: Sequence[str] = ()) -> None:  # fmt: skip
-    suite.invalid(f"archive/{id}", title, twin="archive/plain", stage=stage, change=change,
-                  rules=rules[:1], also=[*rules[1:], *also], place=place, phase="layout", why=why)  # fmt: skip
+def _refuse(
+    suite: Suite,
+    id: str,
+    title: str,
+    stage: str,
+    change: Change,
+    rules: Sequence[str],
+    why: str = STRUCTURE_WHY,
+    place: str = ARCHIVE,
+    also: Sequence[str] = (),
+) -> None:
+    suite.invalid(
+        f"archive/{id}",
+        title,
+        twin="archive/plain",
+        stage=stage,
+        change=change,
+        rules=rules[:1],
+        also=[*rules[1:], *also],
+        place=place,
+        phase="layout",
+        why=why,
+    )
 
 
 def _headers(suite: Suite) -> None:
@@ -103,20 +124,34 @@ def _headers(suite: Suite) -> None:
             change = at_header(kind, "net.bin", offset, new)
             _refuse(suite, f"{kind}-{id}", title, "archive", change, rules, HEADER_WHY)
     for id, offset, new in _END_FIELDS:
-        _refuse(suite, f"end-{id}", f"The end record: {id.replace('-', ' ')}", "archive",
-                at_header("end", "", offset, new), ["ARC-07"], HEADER_WHY)  # fmt: skip
+        _refuse(
+            suite,
+            f"end-{id}",
+            f"The end record: {id.replace('-', ' ')}",
+            "archive",
+            at_header("end", "", offset, new),
+            ["ARC-07"],
+            HEADER_WHY,
+        )
     for id, offset, new, rules in _MANIFEST_FIELDS:
         place = "manifest.json" if rules == ["MAN-12"] else ARCHIVE
-        _refuse(suite, f"manifest-{id}", f"The header of the manifest: {id.replace('-', ' ')}",
-                "archive", at_header("local", "manifest.json", offset, new), rules,
-                "The first header is all that a Reader knows before it has the manifest.", place)  # fmt: skip
+        _refuse(
+            suite,
+            f"manifest-{id}",
+            f"The header of the manifest: {id.replace('-', ' ')}",
+            "archive",
+            at_header("local", "manifest.json", offset, new),
+            rules,
+            "The first header is all that a Reader knows before it has the manifest.",
+            place,
+        )
 
 
 def _structure(suite: Suite) -> None:
     hidden = Member(b"hidden.bin", b"hidden")
     comment = lambda data: data[:-2] + b"\5\0hello"  # noqa: E731
     zip64 = struct.pack("<2H2Q", 1, 16, 64, 64)
-    end64 = raw.end_records(0xFFFF, 0, 0)[:-22]
+    end64 = end_records(0xFFFF, 0, 0)[:-22]
     deflated = zlib.compress(bytes(64), wbits=-15)
     table: list[tuple[str, str, str, Change, Sequence[str]]] = [
         ("byte-before", "A byte before the first header", "archive", prepend(b"\0"), ["ARC-01", "RDR-01"]),
@@ -182,103 +217,35 @@ def _structure(suite: Suite) -> None:
     ]  # fmt: skip
     for id, title, stage, change, rules in table:
         _refuse(suite, id, title, stage, change, rules)
-    crc = both(at_header("local", "net.bin", 14, b"\1\2\3\4"), at_header("central", "net.bin", 16, b"\1\2\3\4"))
-    suite.invalid("archive/crc", "Another CRC-32, in both headers", twin="archive/plain", stage="archive",
-                  change=crc, rules=["ARC-10"], place=ARCHIVE, phase="bytes",
-                  why="ZIP tools compare nothing else with the data.")  # fmt: skip
-    suite.invalid("archive/composed-stored", "A member for a composed file", twin="archive/composed",
-                  stage="stored", change=extra_file("copy.bin", b"head-"), rules=["ARC-05"],
-                  place=ARCHIVE, phase="layout", why="What is composed is not stored as well.")  # fmt: skip
-
-
-def _large(suite: Suite) -> None:
-    """Files over their limits: sparse ones, which take no room."""
-    why = "A Reader refuses what is too large before it reads it."
-    for id, twin, path, limit, rule, phase in (
-        ("manifest-large", "directory/plain", "manifest.json", 16 << 20, "MAN-12", "manifest"),
-        ("index-large", "directory/plain", "tensors.msgpack", 1 << 30, "TEN-17", "index"),
-        ("compositions-large", "directory/composed", "compositions.msgpack", 1 << 28, "CMP-07", "compositions"),
-    ):
-        recipe = [{"do": "truncate", "path": f"bundle/{path}", "size": limit + 1}]
-        change = (lambda _: None) if path == "manifest.json" else _resized(path, limit + 1)
-        suite.invalid(f"directory/{id}", f"{path} of {limit + 1} bytes", twin=twin, stage="manifest",
-                      change=change, rules=[rule], place=path, phase=phase, why=why, about=["RDR-04"],
-                      recipe=recipe)  # fmt: skip
-
-
-def _resized(path: str, size: int) -> Change:
-    """State another size of a file."""
-
-    def change(manifest: dict[str, Any]) -> None:
-        for entry in manifest["files"]:
-            if entry["path"] == path:
-                entry["size"] = size
-
-    return change
+    crc = both(
+        at_header("local", "net.bin", 14, b"\1\2\3\4"),
+        at_header("central", "net.bin", 16, b"\1\2\3\4"),
+    )
+    suite.invalid(
+        "archive/crc",
+        "Another CRC-32, in both headers",
+        twin="archive/plain",
+        stage="archive",
+        change=crc,
+        rules=["ARC-10"],
+        place=ARCHIVE,
+        phase="bytes",
+        why="ZIP tools compare nothing else with the data.",
+    )
+    suite.invalid(
+        "archive/composed-stored",
+        "A member for a composed file",
+        twin="archive/composed",
+        stage="stored",
+        change=extra_file("copy.bin", b"head-"),
+        rules=["ARC-05"],
+        place=ARCHIVE,
+        phase="layout",
+        why="What is composed is not stored as well.",
+    )
 
 
 def _unaligned(data: bytes) -> bytes:
     """Move the padding of net.bin to the data after it: its header's extra field is empty."""
     found = at_header("local", "net.bin", 39, b"\0\0")(data)
     return at_header("local", "net.bin", 28, b"\4\0")(found)
-
-
-def _directories(suite: Suite) -> None:
-    def refuse(id: str, title: str, rules: Sequence[str], place: str, recipe: Sequence[dict[str, Any]] = (),
-               change: Change = lambda _: None, why: str = "A directory holds what the manifest lists.",
-               twin: str = "directory/plain", also: Sequence[str] = ()) -> None:  # fmt: skip
-        suite.invalid(f"directory/{id}", title, twin=twin, stage="stored", change=change, rules=rules,
-                      place=place, phase="layout", why=why, recipe=recipe, also=also)  # fmt: skip
-
-    _large(suite)
-    links = "What is reached by a link can be anywhere, and change without a trace."
-    refuse("missing-file", "A stored file is missing", ["DIR-01"], "net.bin", change=stored_file("net.bin", None))
-    refuse("missing-index", "The tensor index is missing", ["DIR-01"], "tensors.msgpack",
-           change=stored_file("tensors.msgpack", None))  # fmt: skip
-    for id in ("logs", "sub/assets"):
-        kept = [step for step in MADE if step["path"] != f"bundle/{id}"]
-        refuse(f"missing-{id.replace('/', '-')}", "A listed directory is missing", ["DIR-01"], id, kept,
-               twin="directory/rich")  # fmt: skip
-    refuse("missing-manifest", "There is no manifest", ["RDR-01"], "", change=stored_file("manifest.json", None))
-    refuse("unlisted-file", "A file that the manifest does not list", ["DIR-04"], "extra.bin",
-           change=extra_file("extra.bin", b"x"))  # fmt: skip
-    refuse("unlisted-file-deep", "A file in a directory of its own", ["DIR-04"], "deep",
-           change=extra_file("deep/down/extra.bin", b"x"))  # fmt: skip
-    refuse("unlisted-hidden", "A hidden file", ["DIR-04"], ".DS_Store", change=extra_file(".DS_Store", b"x"))
-    refuse("composed-present", "A composed file is there", ["DIR-04"], "copy.bin", twin="directory/composed",
-           change=extra_file("copy.bin", b"x"))  # fmt: skip
-    refuse("unlisted-directory", "An empty directory that is not listed", ["DIR-04"], "void",
-           [{"do": "mkdir", "path": "bundle/void"}])  # fmt: skip
-    refuse("longer-file", "A file with a byte more", ["DIR-05"], "net.bin", change=stored_file("net.bin", append(b"\0")))
-    refuse("shorter-file", "A file with a byte less", ["DIR-05"], "net.bin", change=stored_file("net.bin", cut(1)))
-    refuse("file-is-directory", "A directory where a file has to be", ["DIR-01", "DIR-03"], "net.bin",
-           [{"do": "remove", "path": "bundle/net.bin"}, {"do": "mkdir", "path": "bundle/net.bin"}],
-           also=["DIR-04"])  # fmt: skip
-    moved = [{"do": "move", "path": "bundle/net.bin", "to": "net.bin"}]
-    refuse("symlink-outside", "A stored file is a link to a file outside", ["DIR-02"], "net.bin",
-           [*moved, {"do": "symlink", "path": "bundle/net.bin", "target": "../net.bin"}], why=links)  # fmt: skip
-    refuse("symlink-inside", "A stored file is a link to another one", ["DIR-02"], "net.bin",
-           [{"do": "move", "path": "bundle/net.bin", "to": "bundle/sub/net.bin"},
-            {"do": "symlink", "path": "bundle/net.bin", "target": "sub/net.bin"}], why=links)  # fmt: skip
-    refuse("symlink-dangling", "A link that leads nowhere", ["DIR-02"], "net.bin",
-           [{"do": "remove", "path": "bundle/net.bin"},
-            {"do": "symlink", "path": "bundle/net.bin", "target": "nowhere"}], why=links)  # fmt: skip
-    refuse("symlink-unlisted", "A link that is not listed", ["DIR-02"], "extra",
-           [{"do": "symlink", "path": "bundle/extra", "target": "net.bin"}], why=links, also=["DIR-04"])  # fmt: skip
-    refuse("symlink-directory", "A directory is a link", ["DIR-02"], "sub",
-           [{"do": "move", "path": "bundle/sub", "to": "sub"},
-            {"do": "symlink", "path": "bundle/sub", "target": "../sub"}], why=links)  # fmt: skip
-    refuse("symlink-loop", "A link to the directory that it is in", ["DIR-02"], "loop",
-           [{"do": "symlink", "path": "bundle/loop", "target": "."}], why=links, also=["DIR-04"])  # fmt: skip
-    refuse("symlink-manifest", "The manifest is a link", ["DIR-02"], "manifest.json",
-           [{"do": "move", "path": "bundle/manifest.json", "to": "manifest.json"},
-            {"do": "symlink", "path": "bundle/manifest.json", "target": "../manifest.json"}], why=links)  # fmt: skip
-    refuse("hardlink", "A stored file has a second name", ["DIR-03"], "net.bin",
-           [{"do": "hardlink", "path": "net.bin", "target": "bundle/net.bin"}], why=links)  # fmt: skip
-    for kind in ("fifo", "socket"):
-        refuse(kind, f"A {kind} where a file has to be", ["DIR-03"], "net.bin",
-               [{"do": "remove", "path": "bundle/net.bin"}, {"do": kind, "path": "bundle/net.bin"}],
-               why="Reading from it can wait for ever.")  # fmt: skip
-    refuse("fifo-manifest", "A pipe for a manifest", ["DIR-03", "RDR-01"], "manifest.json",
-           [{"do": "remove", "path": "bundle/manifest.json"},
-            {"do": "fifo", "path": "bundle/manifest.json"}], why="Reading from it can wait for ever.")  # fmt: skip

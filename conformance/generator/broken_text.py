@@ -11,7 +11,9 @@ from generator.edits import replace as substitute
 from generator.raw import Change
 
 MANIFEST = "manifest.json"
-ESCAPE = "A path that leaves its directory, or that systems read differently, overwrites other files."
+ESCAPE = (
+    "A path that leaves its directory, or that systems read differently, overwrites other files."
+)
 
 _PATHS: Sequence[tuple[str, str, str]] = (
     ("empty", "", "PTH-01"), ("absolute", "/net.bin", "PTH-01"), ("parent", "../net.bin", "PTH-01"),
@@ -78,27 +80,64 @@ def listed(*paths: str) -> Change:
 
 
 def _paths(suite: Suite) -> None:
-    def refuse(id: str, title: str, change: Change, rules: list[str], place: str, also: Sequence[str] = ()) -> None:
-        suite.invalid(f"paths/{id}", title, twin="archive/plain", stage="manifest", change=change,
-                      rules=rules, also=also, place=place, phase="manifest", why=ESCAPE,
-                      about=["SEC-02"] if id in ("escape", "c1-control", "nul", "newline") else ())  # fmt: skip
+    def refuse(
+        id: str, title: str, change: Change, rules: list[str], place: str, also: Sequence[str] = ()
+    ) -> None:
+        suite.invalid(
+            f"paths/{id}",
+            title,
+            twin="archive/plain",
+            stage="manifest",
+            change=change,
+            rules=rules,
+            also=also,
+            place=place,
+            phase="manifest",
+            why=ESCAPE,
+            about=["SEC-02"] if id in ("escape", "c1-control", "nul", "newline") else (),
+        )
 
     for id, path, rule in _PATHS:
         also = ["MAN-01"] if id == "empty" else []
         shown = path if path.isprintable() and len(path) < 80 else id.replace("-", " ")
-        refuse(id, f"A file at the path {shown!r}", listed(path), [rule], f"{MANIFEST}#/files", also)
+        refuse(
+            id, f"A file at the path {shown!r}", listed(path), [rule], f"{MANIFEST}#/files", also
+        )
     for id, path, title in _COLLISIONS:
         refuse(f"collision-{id}", title, listed(path), ["PTH-05"], f"{MANIFEST}#/files")
     for id, one, two in _FOLDED:
-        refuse(f"collision-{id}", f"Two paths that case folding makes one: {one} and {two}",
-               listed(one, two), ["PTH-05"], f"{MANIFEST}#/files")  # fmt: skip
+        refuse(
+            f"collision-{id}",
+            f"Two paths that case folding makes one: {one} and {two}",
+            listed(one, two),
+            ["PTH-05"],
+            f"{MANIFEST}#/files",
+        )
     for id, path, rule in (("parent", "../logs", "PTH-01"), ("device", "con", "PTH-03"),
                            ("case", "NET.BIN", "PTH-05"), ("below-file", "net.bin/x", "PTH-05")):  # fmt: skip
-        refuse(f"directory-{id}", f"A listed directory at the path {path!r}",
-               put("/directories", [path]), [rule], f"{MANIFEST}#/", ["MAN-10"])  # fmt: skip
-    refuse("role-index", "The role index for another file", put("/files/0/role", "index"), ["PTH-06"], f"{MANIFEST}#/files")
-    refuse("index-as-source", "The tensor index as a source", put("/files/3/role", "source"), ["PTH-06"],
-           f"{MANIFEST}#/files", ["MAN-08"])  # fmt: skip
+        refuse(
+            f"directory-{id}",
+            f"A listed directory at the path {path!r}",
+            put("/directories", [path]),
+            [rule],
+            f"{MANIFEST}#/",
+            ["MAN-10"],
+        )
+    refuse(
+        "role-index",
+        "The role index for another file",
+        put("/files/0/role", "index"),
+        ["PTH-06"],
+        f"{MANIFEST}#/files",
+    )
+    refuse(
+        "index-as-source",
+        "The tensor index as a source",
+        put("/files/3/role", "source"),
+        ["PTH-06"],
+        f"{MANIFEST}#/files",
+        ["MAN-08"],
+    )
 
 
 def _json(suite: Suite) -> None:
@@ -158,8 +197,18 @@ def _json(suite: Suite) -> None:
         ("not-json", "Another kind of file", become(b"\x89HDF\r\n\x1a\n"), ["JSN-08", "JSN-01"]),
     ]  # fmt: skip
     for id, title, change, rules in table:
-        suite.invalid(f"json/{id}", title, twin="archive/plain", stage="manifest_bytes", change=change,
-                      rules=rules[:1], also=rules[1:], place=MANIFEST, phase="manifest", why=why)  # fmt: skip
+        suite.invalid(
+            f"json/{id}",
+            title,
+            twin="archive/plain",
+            stage="manifest_bytes",
+            change=change,
+            rules=rules[:1],
+            also=rules[1:],
+            place=MANIFEST,
+            phase="manifest",
+            why=why,
+        )
 
 
 def _cut_member(data: bytes) -> bytes:
@@ -206,15 +255,37 @@ def _msgpack(suite: Suite) -> None:
         ("surrogate", "A surrogate in a string", substitute(b"\xa4bias", b"\xa4\xed\xa0\x80s"), ["MSG-04"]),
     ]  # fmt: skip
     for id, title, change, rules in table:
-        suite.invalid(f"msgpack/{id}", title, twin="archive/plain", stage="index_bytes", change=change,
-                      rules=rules[:1], also=rules[1:], place="tensors.msgpack", phase="index", why=why,
-                      about=["RDR-04"] if id.endswith("-bomb") else ())  # fmt: skip
-    for id, title, change, rules in table[9:11] + table[22:23] + table[25:26]:
-        if id == "nil":
-            change = become(b"\x81\xa5files\xc0")
-        suite.invalid(f"msgpack/compositions-{id}", f"{title}, in compositions", twin="archive/composed",
-                      stage="compositions_bytes", change=change, rules=rules[:1], also=rules[1:],
-                      place="compositions.msgpack", phase="compositions", why=why)  # fmt: skip
+        suite.invalid(
+            f"msgpack/{id}",
+            title,
+            twin="archive/plain",
+            stage="index_bytes",
+            change=change,
+            rules=rules[:1],
+            also=rules[1:],
+            place="tensors.msgpack",
+            phase="index",
+            why=why,
+            about=["RDR-04"] if id.endswith("-bomb") else (),
+        )
+    for id, title, change, rule in (
+        ("trailing-bytes", "A byte after the compositions", append(b"\xc0"), "MSG-01"),
+        ("nil", "Compositions with nil", become(b"\x81\xa5files\xc0"), "MSG-02"),
+        ("map-bomb", "Compositions of 2^32 - 1 entries", become(b"\xdf\xff\xff\xff\xff"), "MSG-03"),
+        ("truncated", "Compositions without their last byte", lambda data: data[:-1], "MSG-04"),
+    ):
+        suite.invalid(
+            f"msgpack/compositions-{id}",
+            title,
+            twin="archive/composed",
+            stage="compositions_bytes",
+            change=change,
+            rules=[rule],
+            also=["MSG-03", "MSG-04"] if rule in ("MSG-03", "MSG-04") else [],
+            place="compositions.msgpack",
+            phase="compositions",
+            why=why,
+        )
 
 
 def _swapped_keys(data: bytes) -> bytes:

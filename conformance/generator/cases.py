@@ -17,13 +17,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from generator import raw
+from generator.archives import archive
 from generator.raw import Change, Draft, Stored
 
 COMMAND = "conformance/generate.py"
 ARCHIVE, DIRECTORY = "bundle.modelbundle", "bundle"
 UNSUPPORTED = frozenset({"VER-01", "MAN-06", "COM-03", "EXT-02"})
-FULL = ("COM-06", "COM-07", "REQ-03", "HDF", "KHF", "KAR", "TFC", "SVM", "STF", "KCF", "ONX",
-        "TFL", "SRC")  # fmt: skip
+FULL = (
+    "COM-06",
+    "COM-07",
+    "REQ-03",
+    "HDF",
+    "KHF",
+    "KAR",
+    "TFC",
+    "SVM",
+    "STF",
+    "KCF",
+    "ONX",
+    "TFL",
+    "SRC",
+)
 
 Files = Mapping[str, bytes]
 
@@ -130,9 +144,17 @@ class Suite:
 
 
 def header(
-    id: str, title: str, rules: Sequence[str], why: str, made: Twin, expected: Mapping[str, Any],
-    *, twin: str | None = None, operation: str = "validate", role: str = "Validator",
-) -> dict[str, Any]:  # fmt: skip
+    id: str,
+    title: str,
+    rules: Sequence[str],
+    why: str,
+    made: Twin,
+    expected: Mapping[str, Any],
+    *,
+    twin: str | None = None,
+    operation: str = "validate",
+    role: str = "Validator",
+) -> dict[str, Any]:
     """The value of a `case.json`."""
     level = "full" if made.level == "full" or any(r.startswith(FULL) for r in rules) else "core"
     data = {
@@ -166,7 +188,7 @@ def bundle_files(
 ) -> dict[str, bytes]:
     """The files of a case that are its bundle."""
     if layout == "archive":
-        return {ARCHIVE: raw.archive(stored, stage, change)}
+        return {ARCHIVE: archive(stored, stage, change)}
     return {f"{DIRECTORY}/{path}": data for path, data in stored.items()}
 
 

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from generator import raw
-from generator.raw import Change, Member, Stored
+from generator.archives import Member
+from generator.raw import Change, Stored
 
 _CODES = {"B": 1, "I": 4, "Q": 8}
 _COLUMNS = {"dtype": "B", "rank": "B", "role": "B", "file": "I", "segments": "I", "source": "I",

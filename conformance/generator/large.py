@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 
 from generator import raw
+from generator.archives import archive
 from generator.cases import ARCHIVE, Case, Suite, Twin, header, refusal
 from generator.raw import Draft
 
@@ -38,13 +39,13 @@ def tensors(count: int, fault: str) -> bytes:
         manifest={"tensors": {"count": count, "bytes": count},
                   "requirements": {"layers": [], "customObjects": [], "ops": [], "dtypes": ["uint8"]}},
     )  # fmt: skip
-    return raw.archive(raw.build(draft, "index", lambda _: index))
+    return archive(raw.build(draft, "index", lambda _: index))
 
 
 def members(count: int, fault: str) -> bytes:
     """The archive of `count` empty files, broken by `fault`: "" or "locator"."""
     stored = raw.build(Draft(files={f"f{at:05d}": b"" for at in range(count)}))
-    data = raw.archive(stored)
+    data = archive(stored)
     if fault == "locator":
         where = len(data) - 22 - 20 + 8
         data = data[:where] + struct.pack("<Q", 0) + data[where + 8 :]
@@ -56,23 +57,74 @@ BUILDERS: Mapping[str, Callable[[int, str], bytes]] = {"tensors": tensors, "memb
 
 def add(suite: Suite) -> None:
     """Add the cases to `suite`."""
-    _add(suite, "million-tensors", "A million tensors", "tensors", MILLION, "", ["TEN-01"],
-         "An index is checked as columns: a million rows take a second, not a minute.")  # fmt: skip
-    _add(suite, "million-tensors-last-range", "The last of a million ranges ends after its file",
-         "tensors", MILLION, "last-range", ["TEN-06"], "Every row is checked, the last one too.",
-         place="tensors.msgpack", phase="index", twin="million-tensors")  # fmt: skip
-    _add(suite, "zip64-members", "An archive of 65,537 members", "members", MEMBERS, "", ["ARC-09"],
-         "From 65,535 members on the zip64 end records are there.")  # fmt: skip
-    _add(suite, "zip64-locator", "A zip64 locator that leads to the first byte", "members", MEMBERS,
-         "locator", ["ARC-09", "ARC-07"], "Tools that follow the locator would see other members.",
-         place="archive@", phase="layout", twin="zip64-members")  # fmt: skip
+    _add(
+        suite,
+        "million-tensors",
+        "A million tensors",
+        "tensors",
+        MILLION,
+        "",
+        ["TEN-01"],
+        "An index is checked as columns: a million rows take a second, not a minute.",
+    )
+    _add(
+        suite,
+        "million-tensors-last-range",
+        "The last of a million ranges ends after its file",
+        "tensors",
+        MILLION,
+        "last-range",
+        ["TEN-06"],
+        "Every row is checked, the last one too.",
+        place="tensors.msgpack",
+        phase="index",
+        twin="million-tensors",
+    )
+    _add(
+        suite,
+        "zip64-members",
+        "An archive of 65,537 members",
+        "members",
+        MEMBERS,
+        "",
+        ["ARC-09"],
+        "From 65,535 members on the zip64 end records are there.",
+    )
+    _add(
+        suite,
+        "zip64-locator",
+        "A zip64 locator that leads to the first byte",
+        "members",
+        MEMBERS,
+        "locator",
+        ["ARC-09", "ARC-07"],
+        "Tools that follow the locator would see other members.",
+        place="archive@",
+        phase="layout",
+        twin="zip64-members",
+    )
 
 
-def _add(suite: Suite, id: str, title: str, what: str, count: int, fault: str, rules: list[str],
-         why: str, place: str = "", phase: str = "", twin: str | None = None) -> None:  # fmt: skip
+def _add(
+    suite: Suite,
+    id: str,
+    title: str,
+    what: str,
+    count: int,
+    fault: str,
+    rules: list[str],
+    why: str,
+    place: str = "",
+    phase: str = "",
+    twin: str | None = None,
+) -> None:
     step = {"do": "build", "path": ARCHIVE, "what": what, "count": count}
-    made = Twin(lambda stage, change: {}, "archive", [step | ({"break": fault} if fault else {})],
-                ["large", "recipe"])  # fmt: skip
+    made = Twin(
+        lambda stage, change: {},
+        "archive",
+        [step | ({"break": fault} if fault else {})],
+        ["large", "recipe"],
+    )
     expected = refusal(rules, place, phase) if fault else {"verdict": "accept"}
     reference = f"large/{twin}" if twin else None
     data = header(f"large/{id}", title, rules[:1], why, made, expected, twin=reference)

@@ -5,7 +5,6 @@ of which a case can change: everything before the stage is right, and everything
 from what was changed, sizes and digests included. So each broken bundle is broken in one place.
 
     stored = build(Draft(files={"net.bin": bytes(8)}), "manifest", put("/tensors/count", 7))
-    data = archive(stored)
 
 Written from the text of the standard alone; the package of the reference is not used here.
 """
@@ -18,7 +17,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
-from zlib import crc32
 
 import msgpack
 
@@ -64,8 +62,15 @@ class Draft:
     """Further members of the manifest, or members instead of those that follow from the rest."""
 
 
-def row(name: str, dtype: str, shape: Sequence[int], file: str, offset: int, length: int,
-        role: str = "other") -> dict[str, Any]:  # fmt: skip
+def row(
+    name: str,
+    dtype: str,
+    shape: Sequence[int],
+    file: str,
+    offset: int,
+    length: int,
+    role: str = "other",
+) -> dict[str, Any]:
     """A tensor: a range of `length` bytes at `offset` of the stored file `file`."""
     return {"name": name, "dtype": dtype, "shape": list(shape), "file": file, "offset": offset,
             "length": length, "role": role}  # fmt: skip
@@ -179,11 +184,13 @@ def manifest(draft: Draft, stored: Stored) -> dict[str, Any]:
 
 def _entry(draft: Draft, path: str, data: bytes) -> dict[str, Any]:
     return {
-        "path": path, "size": len(data), "digest": digest(data),
+        "path": path,
+        "size": len(data),
+        "digest": digest(data),
         "mediaType": INDEX_TYPES.get(path, BYTES_TYPE),
         "role": "index" if path in INDEX_TYPES else "source",
         "storage": "composed" if path in draft.composed else "stored",
-    } | dict(draft.entries.get(path, {}))  # fmt: skip
+    } | dict(draft.entries.get(path, {}))
 
 
 def build(draft: Draft, stage: str = "", change: Change | None = None) -> Stored:
@@ -196,7 +203,9 @@ def build(draft: Draft, stage: str = "", change: Change | None = None) -> Stored
         return value if changed is None else changed
 
     if stage == "data":
-        draft = replace(draft, files={name: through("data", draft.files[name]) for name in draft.files})
+        draft = replace(
+            draft, files={name: through("data", draft.files[name]) for name in draft.files}
+        )
     first = {TENSORS: through("index_bytes", canonical_msgpack(through("index", index(draft))))}
     if draft.composed or stage.startswith("compositions"):
         value = through("compositions", compositions(draft.composed))
@@ -205,60 +214,3 @@ def build(draft: Draft, stage: str = "", change: Change | None = None) -> Stored
     value = through("manifest", manifest(draft, stored))
     data = through("manifest_bytes", canonical_json(value))
     return through("stored", {MANIFEST: data} | stored)
-
-
-@dataclass
-class Member:
-    """A member of an archive; the fields stand as they are written, right unless changed."""
-
-    name: bytes
-    data: bytes
-    before: bytes = b""
-    """Bytes between the member before and this one's header."""
-    version: int = 45
-    flags: int = 0x0800
-    method: int = 0
-    extra_before_padding: bytes = b""
-    size: int | None = None
-    """The size of the data before any compression."""
-    central_extra: bytes = b""
-    listed: bool = True
-    """Whether the central directory has it."""
-
-
-def archive(stored: Stored, stage: str = "", change: Change | None = None) -> bytes:
-    """The archive of `stored`, with `change` applied to its `members` or to the whole."""
-    members = [Member(path.encode(), data) for path, data in stored.items()]
-    if stage == "members" and change is not None:
-        members = change(members) or members
-    data = _emit(members)
-    return change(data) if stage == "archive" and change is not None else data
-
-
-def _emit(members: Sequence[Member]) -> bytes:
-    out, central = bytearray(), bytearray()
-    for each in members:
-        out += each.before
-        at = len(out)
-        pad = -(at + 34 + len(each.name) + len(each.extra_before_padding)) % 64
-        extra = each.extra_before_padding + struct.pack("<2H", 0x424D, pad) + bytes(pad)
-        size = len(each.data) if each.size is None else each.size
-        fields = struct.pack("<4H3L", each.flags, each.method, 0, 0x0021,
-                             crc32(each.data), len(each.data), size)  # fmt: skip
-        lengths = struct.pack("<2H", len(each.name), len(extra))
-        head = b"PK\3\4" + struct.pack("<H", each.version) + fields + lengths
-        out += head + each.name + extra + each.data
-        if each.listed:
-            lengths = struct.pack("<5H2L", len(each.name), len(each.central_extra), 0, 0, 0, 0, at)
-            head = b"PK\1\2" + struct.pack("<2H", 45, each.version) + fields + lengths
-            central += head + each.name + each.central_extra
-    return bytes(out + central) + end_records(sum(m.listed for m in members), len(central), len(out))
-
-
-def end_records(count: int, size: int, offset: int) -> bytes:
-    """The end record, with the zip64 records before it where `count` needs them."""
-    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, *[min(count, 0xFFFF)] * 2, size, offset, 0)
-    if count < 0xFFFF:
-        return end
-    end64 = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, offset)
-    return end64 + struct.pack("<4sLQL", b"PK\6\7", 0, offset + size, 1) + end

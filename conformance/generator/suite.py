@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from generator import (
+    broken_bytes,
+    broken_compositions,
+    broken_declarations,
+    broken_directories,
     broken_indexes,
     broken_layouts,
     broken_manifests,
@@ -21,6 +25,10 @@ FAMILIES = (
     broken_layouts,
     broken_text,
     broken_manifests,
+    broken_bytes,
+    broken_compositions,
+    broken_declarations,
+    broken_directories,
     broken_indexes,
     large,
     operations,

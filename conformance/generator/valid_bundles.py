@@ -12,7 +12,6 @@ from generator.edits import both, put
 from generator.edits import replace as substitute
 from generator.raw import Draft, row
 
-
 MADE = [{"do": "mkdir", "path": "bundle/logs"}, {"do": "mkdir", "path": "bundle/sub/assets"}]
 """The empty directories that `RICH` lists; git keeps none."""
 
@@ -43,19 +42,36 @@ def _layouts(suite: Suite) -> None:
             )  # fmt: skip
     linked = [{"do": "move", "path": "bundle", "to": "elsewhere"},
               {"do": "symlink", "path": "bundle", "target": "elsewhere"}]  # fmt: skip
-    suite.valid("directory/root-is-link", "The root is reached by a symbolic link", PLAIN,
-                layout="directory", recipe=linked, rules=["DIR-02"], features=["symlink"],
-                why="Caches give directories by links; only what is below the root is refused.")  # fmt: skip
+    suite.valid(
+        "directory/root-is-link",
+        "The root is reached by a symbolic link",
+        PLAIN,
+        layout="directory",
+        recipe=linked,
+        rules=["DIR-02"],
+        features=["symlink"],
+        why="Caches give directories by links; only what is below the root is refused.",
+    )
     # A path of 1 byte at a header that begins at a multiple of 64 needs 29 bytes of padding; one
     # of 30 bytes needs none, and one of 31 bytes needs 63.
     for padding, name in ((29, "a"), (0, "n" * 30), (63, "n" * 31)):
         draft = Draft(files={"0" * 30: bytes(64), name: b"x"}, components=[])
-        suite.valid(f"archive/padding-{padding}", f"A member that needs {padding} bytes of padding",
-                    draft, rules=["ARC-06"], features=["alignment"],
-                    why="The padding field is always there, and as short as it can be.")  # fmt: skip
-    suite.valid("archive/only-empty-files", "Members without data", rules=["ARC-10", "ARC-11"],
-                draft=Draft(files={"a": b"", "b": b"", "c/d": b""}, components=[]),
-                features=["empty"], why="Two members can have their data at one offset.")  # fmt: skip
+        suite.valid(
+            f"archive/padding-{padding}",
+            f"A member that needs {padding} bytes of padding",
+            draft,
+            rules=["ARC-06"],
+            features=["alignment"],
+            why="The padding field is always there, and as short as it can be.",
+        )
+    suite.valid(
+        "archive/only-empty-files",
+        "Members without data",
+        rules=["ARC-10", "ARC-11"],
+        draft=Draft(files={"a": b"", "b": b"", "c/d": b""}, components=[]),
+        features=["empty"],
+        why="Two members can have their data at one offset.",
+    )
 
 
 def _paths(suite: Suite) -> None:
@@ -74,13 +90,26 @@ def _paths(suite: Suite) -> None:
         "prefix-is-no-parent": ["a", "a.b/c", "a-b", "ab/c"],
     }
     for id, paths in table.items():
-        draft = Draft(files={path: path.encode()[:4] for path in paths},
-                      components=[component("all", *paths)])  # fmt: skip
-        suite.valid(f"paths/{id}", f"Paths: {id.replace('-', ' ')}", draft,
-                    rules=["PTH-01", "PTH-02", "PTH-03", "PTH-05"], features=["unicode"], why=why)  # fmt: skip
-    suite.valid("paths/unicode-directory", "Unicode paths in a directory layout", layout="directory",
-                draft=Draft(files={"größe/模型.bin": b"x"}, components=[]), rules=["DIR-01"],
-                features=["unicode"], why="The file system gets the path as it stands.")  # fmt: skip
+        draft = Draft(
+            files={path: path.encode()[:4] for path in paths}, components=[component("all", *paths)]
+        )
+        suite.valid(
+            f"paths/{id}",
+            f"Paths: {id.replace('-', ' ')}",
+            draft,
+            rules=["PTH-01", "PTH-02", "PTH-03", "PTH-05"],
+            features=["unicode"],
+            why=why,
+        )
+    suite.valid(
+        "paths/unicode-directory",
+        "Unicode paths in a directory layout",
+        layout="directory",
+        draft=Draft(files={"größe/模型.bin": b"x"}, components=[]),
+        rules=["DIR-01"],
+        features=["unicode"],
+        why="The file system gets the path as it stands.",
+    )
 
 
 def _json(suite: Suite) -> None:
@@ -103,14 +132,28 @@ def _json(suite: Suite) -> None:
                       "Metadata have no meaning here, whatever the names."),
     }  # fmt: skip
     for id, (title, metadata, rules, why) in table.items():
-        suite.valid(f"json/{id}", title, with_manifest(PLAIN, metadata=metadata), rules=rules,
-                    features=["json"], why=why)  # fmt: skip
-    numbers = (b"[0.1,1e-7,0.000001,1e+21,5e-324,"
-               b"1.7976931348623157e+308,-0.5,9007199254740991,333333333.3333333]")  # fmt: skip
-    suite.valid("json/fractions", "Numbers in their shortest forms", rules=["JSN-05", "JSN-07"],
-                draft=with_manifest(PLAIN, metadata={"numbers": "HERE"}), stage="manifest_bytes",
-                change=substitute(b'"HERE"', numbers), features=["json"],
-                why="RFC 8785 writes numbers as ECMAScript does.")  # fmt: skip
+        suite.valid(
+            f"json/{id}",
+            title,
+            with_manifest(PLAIN, metadata=metadata),
+            rules=rules,
+            features=["json"],
+            why=why,
+        )
+    numbers = (
+        b"[0.1,1e-7,0.000001,1e+21,5e-324,"
+        b"1.7976931348623157e+308,-0.5,9007199254740991,333333333.3333333]"
+    )
+    suite.valid(
+        "json/fractions",
+        "Numbers in their shortest forms",
+        rules=["JSN-05", "JSN-07"],
+        draft=with_manifest(PLAIN, metadata={"numbers": "HERE"}),
+        stage="manifest_bytes",
+        change=substitute(b'"HERE"', numbers),
+        features=["json"],
+        why="RFC 8785 writes numbers as ECMAScript does.",
+    )
 
 
 def _manifests(suite: Suite) -> None:
@@ -139,29 +182,60 @@ def _manifests(suite: Suite) -> None:
         "name": ("A name of one character", {"name": "\U0001f986"}, ["MAN-01"], "Any text names."),
     }  # fmt: skip
     for id, (title, members, rules, why) in table.items():
-        suite.valid(f"manifest/{id}", title, with_manifest(PLAIN, **members), rules=rules,
-                    features=["manifest"], why=why)  # fmt: skip
-    suite.valid("components/unknown-kinds", "Components of unknown and reserved kinds",
-                replace(PLAIN, components=[*components, *PLAIN.components]), rules=["COM-03"],
-                features=["components"], why="Without mustUnderstand an unknown kind is ignored.")  # fmt: skip
+        suite.valid(
+            f"manifest/{id}",
+            title,
+            with_manifest(PLAIN, **members),
+            rules=rules,
+            features=["manifest"],
+            why=why,
+        )
+    suite.valid(
+        "components/unknown-kinds",
+        "Components of unknown and reserved kinds",
+        replace(PLAIN, components=[*components, *PLAIN.components]),
+        rules=["COM-03"],
+        features=["components"],
+        why="Without mustUnderstand an unknown kind is ignored.",
+    )
     assets = {"id": "vocabulary", "kind": "assets", "files": ["net.bin"], "mustUnderstand": True}
-    suite.valid("components/known-must-understand", "mustUnderstand for a kind of the standard",
-                replace(PLAIN, components=[*PLAIN.components, assets]), rules=["COM-03"],
-                features=["components"], why="mustUnderstand refuses only what is not known.")  # fmt: skip
+    suite.valid(
+        "components/known-must-understand",
+        "mustUnderstand for a kind of the standard",
+        replace(PLAIN, components=[*PLAIN.components, assets]),
+        rules=["COM-03"],
+        features=["components"],
+        why="mustUnderstand refuses only what is not known.",
+    )
     shared = [component("a", "net.bin"), component("b", "net.bin", derivedFrom="a"),
               component("c", derivedFrom="b", properties={"any": {"thing": None}})]  # fmt: skip
-    suite.valid("components/chain", "A chain of derived components that share a file",
-                replace(PLAIN, components=[*PLAIN.components, *shared]), rules=["COM-04"],
-                features=["components"], why="A file can belong to several components.")  # fmt: skip
+    suite.valid(
+        "components/chain",
+        "A chain of derived components that share a file",
+        replace(PLAIN, components=[*PLAIN.components, *shared]),
+        rules=["COM-04"],
+        features=["components"],
+        why="A file can belong to several components.",
+    )
     wide = {"id": "i" * 1024, "kind": KIND, "files": []}
-    suite.valid("components/long-id", "A component id of 1024 bytes",
-                replace(PLAIN, components=[*PLAIN.components, wide]), rules=["COM-01"],
-                features=["components"], why="The limit itself is allowed.")  # fmt: skip
+    suite.valid(
+        "components/long-id",
+        "A component id of 1024 bytes",
+        replace(PLAIN, components=[*PLAIN.components, wide]),
+        rules=["COM-01"],
+        features=["components"],
+        why="The limit itself is allowed.",
+    )
     roles = {"net.bin": {"role": "part"}, "sub/more.bin": {"role": "derived"},
              "empty.bin": {"mediaType": "x-A_1.+/y-B_2.+"}}  # fmt: skip
-    suite.valid("manifest/file-roles", "Files of each role, and a media type of all characters",
-                replace(PLAIN, entries=roles), rules=["MAN-05"], features=["manifest"],
-                why="Only sources come back when a bundle is unpacked.")  # fmt: skip
+    suite.valid(
+        "manifest/file-roles",
+        "Files of each role, and a media type of all characters",
+        replace(PLAIN, entries=roles),
+        rules=["MAN-05"],
+        features=["manifest"],
+        why="Only sources come back when a bundle is unpacked.",
+    )
 
 
 def _compositions(suite: Suite) -> None:
@@ -178,36 +252,89 @@ def _compositions(suite: Suite) -> None:
     }  # fmt: skip
     for id, (title, composed) in pieces.items():
         draft = replace(COMPOSED, composed=composed, components=[component("net.bin", "net.bin")])
-        suite.valid(f"compositions/{id}", title, draft, rules=["CMP-04", "CMP-05"],
-                    features=["composed"], why="A composed file is its segments, one after another.")  # fmt: skip
+        suite.valid(
+            f"compositions/{id}",
+            title,
+            draft,
+            rules=["CMP-04", "CMP-05"],
+            features=["composed"],
+            why="A composed file is its segments, one after another.",
+        )
     draft = replace(COMPOSED, rows=[*COMPOSED.rows, row("head", "uint8", [4], "residue.bin", 0, 4)])
-    suite.valid("compositions/tensor-in-residue", "A tensor whose bytes are in the residue", draft,
-                rules=["TEN-07"], features=["composed", "residue"],
-                why="What a composed file does not share stands in the residue, tensors too.")  # fmt: skip
-    draft = replace(COMPOSED, files={"net.bin": NUMBERS}, composed={"whole.bin": [("net.bin", 0, 64)]},
-                    components=[component("net.bin", "net.bin", "whole.bin")])  # fmt: skip
-    suite.valid("compositions/no-residue", "Compositions without a residue", draft,
-                rules=["MAN-08"], features=["composed"], why="residue.bin is optional.")  # fmt: skip
+    suite.valid(
+        "compositions/tensor-in-residue",
+        "A tensor whose bytes are in the residue",
+        draft,
+        rules=["TEN-07"],
+        features=["composed", "residue"],
+        why="What a composed file does not share stands in the residue, tensors too.",
+    )
+    draft = replace(
+        COMPOSED,
+        files={"net.bin": NUMBERS},
+        composed={"whole.bin": [("net.bin", 0, 64)]},
+        components=[component("net.bin", "net.bin", "whole.bin")],
+    )
+    suite.valid(
+        "compositions/no-residue",
+        "Compositions without a residue",
+        draft,
+        rules=["MAN-08"],
+        features=["composed"],
+        why="residue.bin is optional.",
+    )
 
 
 def _versions(suite: Suite) -> None:
     why = "A newer minor version can add optional members; what is known keeps its meaning."
     for version in ("1.0", "1.1", "1.1-draft", "1.999999999"):
-        suite.valid(f"versions/{version}", f"Version {version}",
-                    with_manifest(PLAIN, modelbundle=version), rules=["MAN-02", "VER-02"],
-                    features=["version"], why=why)  # fmt: skip
+        suite.valid(
+            f"versions/{version}",
+            f"Version {version}",
+            with_manifest(PLAIN, modelbundle=version),
+            rules=["MAN-02", "VER-02"],
+            features=["version"],
+            why=why,
+        )
     newer = {"modelbundle": "1.7"}
-    more = both(put("/later", [1]), put("/files/0/later", None), put("/tensors/later", 1),
-                put("/components/0/later", {}), put("/requirements/later", False),
-                put("/signatures/0/later", ""), put("/signatures/0/inputs/0/later", 1))  # fmt: skip
-    suite.valid("versions/newer-manifest-members", "Unknown members in each object of a newer manifest",
-                replace(RICH, manifest={**RICH.manifest, **newer}), stage="manifest", change=more,
-                rules=["VER-02"], features=["version"], why=why)  # fmt: skip
-    suite.valid("versions/newer-index-members", "An unknown member in a newer index",
-                with_manifest(PLAIN, **newer), stage="index",
-                change=both(put("/later", b"x"), put("/namespaces/0/later", 1),
-                            put("/attributes/0/later", [])),
-                rules=["VER-02"], features=["version"], why=why)  # fmt: skip
-    suite.valid("versions/newer-compositions-members", "An unknown member in newer compositions",
-                with_manifest(COMPOSED, **newer), stage="compositions", change=put("/later", [1]),
-                rules=["VER-02"], features=["version"], why=why)  # fmt: skip
+    more = both(
+        put("/later", [1]),
+        put("/files/0/later", None),
+        put("/tensors/later", 1),
+        put("/components/0/later", {}),
+        put("/requirements/later", False),
+        put("/signatures/0/later", ""),
+        put("/signatures/0/inputs/0/later", 1),
+    )
+    suite.valid(
+        "versions/newer-manifest-members",
+        "Unknown members in each object of a newer manifest",
+        replace(RICH, manifest={**RICH.manifest, **newer}),
+        stage="manifest",
+        change=more,
+        rules=["VER-02"],
+        features=["version"],
+        why=why,
+    )
+    suite.valid(
+        "versions/newer-index-members",
+        "An unknown member in a newer index",
+        with_manifest(PLAIN, **newer),
+        stage="index",
+        change=both(
+            put("/later", b"x"), put("/namespaces/0/later", 1), put("/attributes/0/later", [])
+        ),
+        rules=["VER-02"],
+        features=["version"],
+        why=why,
+    )
+    suite.valid(
+        "versions/newer-compositions-members",
+        "An unknown member in newer compositions",
+        with_manifest(COMPOSED, **newer),
+        stage="compositions",
+        change=put("/later", [1]),
+        rules=["VER-02"],
+        features=["version"],
+        why=why,
+    )

@@ -94,13 +94,24 @@ def _dtypes(suite: Suite) -> None:
         shape = [3, 5] if dtype.endswith("_packed") else [3]
         data = elements(dtype, length(dtype, shape))
         title = f"A tensor of dtype {dtype}"
-        suite.valid(f"dtypes/{dtype.replace('_', '-')}", title, one(dtype, shape, data),
-                    rules=["TEN-04", "TEN-08"], features=["dtype"], why=why)  # fmt: skip
-    for dtype in ("int2_packed", "int4_packed", "float6_e2m3fn_packed"):
+        suite.valid(
+            f"dtypes/{dtype.replace('_', '-')}",
+            title,
+            one(dtype, shape, data),
+            rules=["TEN-04", "TEN-08"],
+            features=["dtype"],
+            why=why,
+        )
+    for dtype in ("int4_packed",):
         data = elements(dtype, length(dtype, [4]))
-        suite.valid(f"dtypes/{dtype.replace('_', '-')}-even", f"{dtype} that fills its last byte",
-                    one(dtype, [4], data), rules=["TEN-08"], features=["dtype", "packed"],
-                    why="A packed tensor is rounded up to whole bytes as a whole, not by row.")  # fmt: skip
+        suite.valid(
+            f"dtypes/{dtype.replace('_', '-')}-even",
+            f"{dtype} that fills its last byte",
+            one(dtype, [4], data),
+            rules=["TEN-08"],
+            features=["dtype", "packed"],
+            why="A packed tensor is rounded up to whole bytes as a whole, not by row.",
+        )
 
 
 def _shapes(suite: Suite) -> None:
@@ -120,17 +131,38 @@ def _shapes(suite: Suite) -> None:
         ("rank-32", "A tensor of rank 32", [1] * 31 + [2], 8),
     ]
     for id, title, shape, size in table:
-        suite.valid(f"shapes/{id}", title, one("float32", shape, elements("float32", size)),
-                    rules=["TEN-08"], features=["shape"], why=why)  # fmt: skip
-    suite.valid("shapes/zero-size-at-end", "A tensor without elements at the end of its file",
-                one("int8", [0], NUMBERS, len(NUMBERS), 0), rules=["TEN-06"], features=["shape"],
-                why="The offset of an empty range can be the size of the file.")  # fmt: skip
-    suite.valid("shapes/no-tensors", "A bundle without tensors",
-                Draft(files={"notes.txt": b"nothing"}, components=[component("notes", "notes.txt")]),
-                rules=["TEN-01", "TEN-02"], features=["empty"],
-                why="All columns of an index without rows are empty.")  # fmt: skip
-    suite.valid("shapes/no-files", "A bundle of the index alone", Draft(files={}), rules=["MAN-08"],
-                features=["empty"], why="The smallest bundle there is.")  # fmt: skip
+        suite.valid(
+            f"shapes/{id}",
+            title,
+            one("float32", shape, elements("float32", size)),
+            rules=["TEN-08"],
+            features=["shape"],
+            why=why,
+        )
+    suite.valid(
+        "shapes/zero-size-at-end",
+        "A tensor without elements at the end of its file",
+        one("int8", [0], NUMBERS, len(NUMBERS), 0),
+        rules=["TEN-06"],
+        features=["shape"],
+        why="The offset of an empty range can be the size of the file.",
+    )
+    suite.valid(
+        "shapes/no-tensors",
+        "A bundle without tensors",
+        Draft(files={"notes.txt": b"nothing"}, components=[component("notes", "notes.txt")]),
+        rules=["TEN-01", "TEN-02"],
+        features=["empty"],
+        why="All columns of an index without rows are empty.",
+    )
+    suite.valid(
+        "shapes/no-files",
+        "A bundle of the index alone",
+        Draft(files={}),
+        rules=["MAN-08"],
+        features=["empty"],
+        why="The smallest bundle there is.",
+    )
 
 
 def _strings(suite: Suite) -> None:
@@ -144,8 +176,14 @@ def _strings(suite: Suite) -> None:
         ("long", "A string whose length takes two bytes", [1], [b"x" * 200]),
     ]
     for id, title, shape, values in table:
-        suite.valid(f"strings/{id}", title, one("string", shape, string_tensor(values)),
-                    rules=["TEN-08", "TEN-13"], features=["string"], why=why)  # fmt: skip
+        suite.valid(
+            f"strings/{id}",
+            title,
+            one("string", shape, string_tensor(values)),
+            rules=["TEN-08", "TEN-13"],
+            features=["string"],
+            why=why,
+        )
 
 
 def _names(suite: Suite) -> None:
@@ -161,10 +199,22 @@ def _names(suite: Suite) -> None:
     for id, names in table.items():
         rows = [row(name, "uint8", [1], "net.bin", at, 1) for at, name in enumerate(names)]
         draft = several(rows, NUMBERS[: len(names)])
-        suite.valid(f"names/{id}", f"Names of rows: {id.replace('-', ' ')}", draft,
-                    rules=["TEN-03"], features=["unicode"], why=why)  # fmt: skip
-    suite.valid("names/many", "A hundred rows", bases.tensors(100), rules=["TEN-02"],
-                features=["many"], why="Lengths beyond 15 and 255 take other MessagePack forms.")  # fmt: skip
+        suite.valid(
+            f"names/{id}",
+            f"Names of rows: {id.replace('-', ' ')}",
+            draft,
+            rules=["TEN-03"],
+            features=["unicode"],
+            why=why,
+        )
+    suite.valid(
+        "names/many",
+        "A hundred rows",
+        bases.tensors(100),
+        rules=["TEN-02"],
+        features=["many"],
+        why="Lengths beyond 15 and 255 take other MessagePack forms.",
+    )
 
 
 def _ranges(suite: Suite) -> None:
@@ -192,31 +242,53 @@ def _ranges(suite: Suite) -> None:
         if id == "tied":
             systems = ("a.b", "a_b", "keras")
             draft = replace(draft, namespaces=[("net", s, {"a": f"{s}/weight"}) for s in systems])
-        suite.valid(f"ranges/{id}", title, draft, rules=["TEN-06", "TEN-09"], features=["ranges"], why=why)  # fmt: skip
+        suite.valid(
+            f"ranges/{id}", title, draft, rules=["TEN-06", "TEN-09"], features=["ranges"], why=why
+        )
 
 
 def _namespaces(suite: Suite) -> None:
     roles = ("trainable", "non-trainable", "optimizer", "metric", "rng", "other")
     rows = [row(role, "uint8", [1], "net.bin", at, 1, role) for at, role in enumerate(roles)]
-    suite.valid("index/roles", "Every role of a tensor", several(rows, NUMBERS[:6]),
-                rules=["TEN-12"], features=["roles"],
-                why="Roles tell weights from the state of training.")  # fmt: skip
+    suite.valid(
+        "index/roles",
+        "Every role of a tensor",
+        several(rows, NUMBERS[:6]),
+        rules=["TEN-12"],
+        features=["roles"],
+        why="Roles tell weights from the state of training.",
+    )
     two = replace(
         several([row("a", "uint8", [1], "net.bin", 0, 1), row("b", "uint8", [1], "net.bin", 1, 1)], b"ab"),
         components=[component("one", "net.bin"), component("two", "net.bin")],
         namespaces=[("two", "aa", {"a": "x"}), ("one", "b", {"a": "y", "b": "x"}),
                     ("two", "b", {"b": "x"})],
     )  # fmt: skip
-    suite.valid("index/namespaces", "Namespaces of two components", two, rules=["TEN-11", "TEN-16"],
-                features=["namespaces"],
-                why="Namespaces ascend by system first, then by component.")  # fmt: skip
+    suite.valid(
+        "index/namespaces",
+        "Namespaces of two components",
+        two,
+        rules=["TEN-11", "TEN-16"],
+        features=["namespaces"],
+        why="Namespaces ascend by system first, then by component.",
+    )
     known = replace(PLAIN, attributes={"kernel": {"org.example.note": "", "dtype": "bfloat16"}})
-    suite.valid("index/attributes", "An attribute key that the standard does not define", known,
-                rules=["TEN-15"], features=["attributes"],
-                why="Keys of attributes are open: a Reader ignores those that it does not know.")  # fmt: skip
+    suite.valid(
+        "index/attributes",
+        "An attribute key that the standard does not define",
+        known,
+        rules=["TEN-15"],
+        features=["attributes"],
+        why="Keys of attributes are open: a Reader ignores those that it does not know.",
+    )
     equal = several(
         [row("a", "uint8", [2], "net.bin", 0, 2), row("b", "uint8", [2], "net.bin", 2, 2)], b"ABAB"
     )
-    suite.valid("index/equal-bytes", "Two rows of equal bytes at two places", equal,
-                rules=["TEN-10"], features=["ranges"],
-                why="Equal bytes are not one range: equal zeros of two layers stay apart.")  # fmt: skip
+    suite.valid(
+        "index/equal-bytes",
+        "Two rows of equal bytes at two places",
+        equal,
+        rules=["TEN-10"],
+        features=["ranges"],
+        why="Equal bytes are not one range: equal zeros of two layers stay apart.",
+    )

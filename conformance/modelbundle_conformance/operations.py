@@ -1,7 +1,7 @@
 """Each operation as a tool is asked to do it, and what must hold where it was done.
 
-    outcome = perform(item, tool, space)
-    outcome.answer.verdict, outcome.faults      # "accept", ["tensor kernel: digest is …"]
+outcome = perform(item, tool, space)
+outcome.answer.verdict, outcome.faults      # "accept", ["tensor kernel: digest is …"]
 """
 
 from __future__ import annotations
@@ -88,9 +88,13 @@ def _unpack(run: _Run) -> _Done:
     existing = set(_tree(destination))
     answer, faults = run.ask("unpack", run.path, destination=destination)
     if answer.verdict == "accept" and run.case.answer is not None and not run.expects_refusal:
-        sources = {f["path"]: f["digest"] for f in run.case.answer["files"] if f["role"] == "source"}
+        sources = {
+            f["path"]: f["digest"] for f in run.case.answer["files"] if f["role"] == "source"
+        }
         found = {path: how for path, how in _tree(destination).items() if path not in existing}
-        faults += _compare(sources, {path: how for path, how in found.items() if how != "directory"})
+        faults += _compare(
+            sources, {path: how for path, how in found.items() if how != "directory"}
+        )
     return answer, faults
 
 
@@ -176,6 +180,10 @@ def _check_copy(copy: Path, expected: Json | None) -> list[str]:
     """What a copy has to hold, as far as it can be seen without knowing archives."""
     if expected is None:
         return []
+    if "copy" in expected:
+        return _compare(
+            expected["copy"], {p: d for p, d in _tree(copy).items() if d != "directory"}
+        )
     if copy.is_file():
         found = _bundle_digest(copy)
         return [] if found == expected["digest"] else [f"the copy is {found}: another manifest"]
@@ -184,7 +192,7 @@ def _check_copy(copy: Path, expected: Json | None) -> list[str]:
     manifest = stored.pop("manifest.json", "missing")
     if manifest != expected["digest"]:
         return [f"manifest.json of the copy: {manifest}, not {expected['digest']}"]
-    listed = json.loads((copy / "manifest.json").read_bytes())
+    listed = json.loads((copy / "manifest.json").read_bytes())  # its digest is known to be right
     wanted = {f["path"]: f["digest"] for f in listed["files"] if f["storage"] == "stored"}
     folders = [f"directory {path} is missing" for path in listed.get("directories", ())
                if found_files.get(path) != "directory"]  # fmt: skip
@@ -193,9 +201,10 @@ def _check_copy(copy: Path, expected: Json | None) -> list[str]:
 
 def _bundle_digest(path: Path) -> str:
     """The digest of an archive: of its manifest, whose size stands at 22, its bytes at 64."""
-    if not path.is_file():
+    try:
+        data = path.read_bytes()
+    except OSError:
         return "missing"
-    data = path.read_bytes()
     size = int.from_bytes(data[22:26], "little")
     return f"sha256:{hashlib.sha256(data[64 : 64 + size]).hexdigest()}"
 

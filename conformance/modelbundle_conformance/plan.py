@@ -10,11 +10,11 @@ that the role has to notice, is to be refused by it too.
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from modelbundle_conformance.cases import Case, Suite, UsageError
+from modelbundle_conformance.cases import Case, Json, Suite, UsageError
 
 Role = Literal["Reader", "Validator", "Writer", "Copier"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -32,8 +32,20 @@ STRUCTURE = frozenset({"manifest", "index", "compositions"})
 """Phases of the steps at which a Reader stops (RDR-07)."""
 VERIFIED = frozenset({"IDN-02", "CMP-06", "TEN-10", "TEN-13", "TEN-14"})
 """Rules about data that a Reader holds it to before it gives it out (section 11.2)."""
+BYTES = frozenset({"IDN-02", "CMP-06", "TEN-10"})
+"""Rules of which one defect in stored data breaks several: a Reader meets any of them first."""
+LATE = frozenset({"MAN-09", "REQ-02"})
+"""Rules about the manifest that are checked with the index (section 11.1, step 8)."""
 COPIED = frozenset({"IDN-02"})
 """Rules about data that a Copier checks (CPY-04)."""
+
+_STEPS: Mapping[str, frozenset[str]] = {
+    "manifest": frozenset({"open"}),
+    "index": frozenset({"open", "list"}),
+    "compositions": frozenset({"open", "list", "read"}),
+    "bytes": frozenset({"read"}),
+}
+"""The requests at which a Reader can notice a breach of a phase (section 11.1)."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +70,19 @@ class Item:
     def twin_key(self) -> tuple[str, str, str] | None:
         """The key of the item that has to be accepted for this one to score."""
         return (self.role, self.operation, self.case.twin) if self.case.twin else None
+
+    @property
+    def findings(self) -> list[Json]:
+        """The findings expected: those of the case, or what else the role can notice first."""
+        if self.role == "Reader" and self.case.operation != self.operation:
+            return [_as_read(found) for found in self.case.findings]
+        return self.case.findings
+
+    @property
+    def steps(self) -> frozenset[str]:
+        """The requests at which a persistent Reader can refuse; empty where any will do."""
+        late = any(LATE & set(found["rules"]) for found in self.case.findings)
+        return _STEPS.get("index" if late else self.case.phase or "", frozenset())
 
     def __str__(self) -> str:
         return f"{self.role} {self.operation} {self.case.id}"
@@ -101,6 +126,11 @@ def items(suite: Suite) -> Iterator[Item]:
         yield from _own(case)
         if case.operation == "validate":
             yield from (Item(role, what, case) for role, what in _derived(case))
+
+
+def _as_read(found: Json) -> Json:
+    rules = set(found["rules"])
+    return {"rules": sorted(rules | BYTES), "place": ""} if rules & BYTES else found
 
 
 def _own(case: Case) -> Iterator[Item]:

@@ -8,7 +8,7 @@ which it differs in one thing: who refuses everything scores nowhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
@@ -27,14 +27,6 @@ STATUSES: tuple[Status, ...] = (
 BAD = frozenset({"fail", "xpass", "crash", "timeout", "unresolvable"})
 """Statuses that make a run fail."""
 NOT_EXECUTED = frozenset({"unsupported", "unresolvable"})
-
-_STEPS: Mapping[str, frozenset[str]] = {
-    "manifest": frozenset({"open"}),
-    "index": frozenset({"open", "list"}),
-    "compositions": frozenset({"open", "list", "read"}),
-    "bytes": frozenset({"read"}),
-}
-"""The requests at which a Reader can notice a breach of a phase (section 11.1)."""
 
 
 @dataclass(frozen=True)
@@ -107,14 +99,14 @@ def _faults(item: Item, outcome: Outcome) -> Iterator[str]:
         yield f"{answer.verdict} instead of {case.verdict}{': ' if named else ''}{named}"
     elif answer.verdict != verdict_of(answer):
         yield f"the verdict {answer.verdict} does not follow from the findings: {named or 'none'}"
-    for expected in case.findings:
+    for expected in item.findings:
         if not any(_allows(expected, found) for found in answer.errors):
             wanted = " or ".join(expected["rules"])
             place = f" at {expected['place']}" if expected["place"] else ""
             yield f"no finding of {wanted}{place}, but {named or 'none'}"
-    steps = _STEPS.get(case.phase or "")
-    if answer.step and steps and answer.step not in steps:
-        yield f"phase {case.phase}: refused at {answer.step} instead of {' or '.join(sorted(steps))}"
+    if answer.step and item.steps and answer.step not in item.steps:
+        right = " or ".join(sorted(item.steps))
+        yield f"phase {case.phase}: refused at {answer.step} instead of {right}"
     told = answer.data.get("phase")
     if case.phase and told not in (None, case.phase):
         yield f"phase {clip(told)} instead of {case.phase}"

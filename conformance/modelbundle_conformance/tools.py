@@ -66,11 +66,13 @@ class Hello:
     @classmethod
     def of(cls, data: Json) -> Hello:
         """From a tool's answer; members of another type are as if they were not there."""
-        words = {key: data[key] for key in ("name", "version", "language")
-                 if isinstance(data.get(key), str)}  # fmt: skip
-        sets = {key: frozenset(filter(_is_text, data[key])) for key in ("operations", "unsupported")
-                if isinstance(data.get(key), list)}  # fmt: skip
-        return cls(**{key: clip(word, 60) for key, word in words.items()}, **sets)
+        words = [data[key] if isinstance(data.get(key), str) else ""
+                 for key in ("name", "version", "language")]  # fmt: skip
+        lists = [data[key] if isinstance(data.get(key), list) else []
+                 for key in ("operations", "unsupported")]  # fmt: skip
+        name, version, language = (clip(word, 60) for word in words)
+        operations, unsupported = (frozenset(filter(_is_text, each)) for each in lists)
+        return cls(name, version, language, operations, unsupported)
 
 
 class Tool(Protocol):

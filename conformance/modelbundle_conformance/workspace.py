@@ -15,6 +15,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from types import ModuleType
 
 from modelbundle_conformance.cases import Case, Suite
 
@@ -73,7 +74,13 @@ class Workspace:
         """Remove the workspace."""
         _remove(self.root)
 
-    def _recipes(self):  # type: ignore[no-untyped-def]
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _recipes(self) -> ModuleType:
         root = str(self._suite.root)
         if root not in sys.path:
             sys.path.insert(0, root)

@@ -70,7 +70,9 @@ def _types(file: Any) -> None:
 
 
 def _decoded(file: Any) -> None:
-    file.create_dataset("gzip", data=np.arange(64, dtype="<i4"), chunks=(16,), compression="gzip", shuffle=True)
+    file.create_dataset(
+        "gzip", data=np.arange(64, dtype="<i4"), chunks=(16,), compression="gzip", shuffle=True
+    )
     file.create_dataset("checked", data=np.arange(8, dtype="<i2"), chunks=(4,), fletcher32=True)
     file["big_endian"] = np.arange(4, dtype=">f8")
     file.create_dataset("fill", (3,), "<f4", fillvalue=2.5)
@@ -161,7 +163,11 @@ SEQUENTIAL = {
 }  # fmt: skip
 
 
-def legacy(config: str | None = json.dumps(SEQUENTIAL), layer: str = "dense", weight: str = "dense/kernel:0") -> Files:
+def legacy(
+    config: str | None = json.dumps(SEQUENTIAL),
+    layer: str = "dense",
+    weight: str = "dense/kernel:0",
+) -> Files:
     """A whole-model HDF5 file as Keras 2 writes it."""
 
     def write(file: Any) -> None:
@@ -206,10 +212,16 @@ def saved(name: str, save: Callable[[Any, Path], object]) -> Files:
 
 def tree(folder: Path) -> Files:
     """All files below a folder."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
-MADE["keras-hdf5/weights-v3"] = lambda: saved("net.weights.h5", lambda model, path: model.save_weights(path))
+MADE["keras-hdf5/weights-v3"] = lambda: saved(
+    "net.weights.h5", lambda model, path: model.save_weights(path)
+)
 MADE["keras-archive/keras3"] = lambda: saved("net.keras", lambda model, path: model.save(path))
 SHARD = "net_00000.weights.h5"
 
@@ -237,7 +249,9 @@ def _first(new: str) -> Callable[[Any], None]:
 
 MADE["keras-hdf5/shard-missing"] = _map(lambda shards: None, without=SHARD)
 MADE["keras-hdf5/shard-escapes"] = _map(_first("../net_00000.weights.h5"))
-MADE["keras-hdf5/shard-lacks-tensor"] = _map(lambda shards: shards.update({"/layers/none/vars": SHARD}))
+MADE["keras-hdf5/shard-lacks-tensor"] = _map(
+    lambda shards: shards.update({"/layers/none/vars": SHARD})
+)
 
 
 @fixture("keras-archive/keras2")
@@ -247,7 +261,9 @@ def keras2() -> Files:
 
     tf_keras.utils.set_random_seed(1)
     with tempfile.TemporaryDirectory() as folder:
-        model = tf_keras.Sequential([tf_keras.layers.Dense(2, input_shape=(2,), name="dense")], name="net")
+        model = tf_keras.Sequential(
+            [tf_keras.layers.Dense(2, input_shape=(2,), name="dense")], name="net"
+        )
         model.save(Path(folder) / "net.keras")
         return tree(Path(folder))
 
@@ -261,12 +277,18 @@ def _zip(members: list[tuple[str, bytes]], method: int = zipfile.ZIP_STORED) -> 
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", method) as archive:
         for name, data in members:
-            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data, compress_type=method)
+            archive.writestr(
+                zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data, compress_type=method
+            )
     return buffer.getvalue()
 
 
-def _archive(edit: Callable[[bytes], bytes] = bytes, method: int = zipfile.ZIP_STORED,
-             without: str = "", more: tuple[tuple[str, bytes], ...] = ()) -> Callable[[], Files]:  # fmt: skip
+def _archive(
+    edit: Callable[[bytes], bytes] = bytes,
+    method: int = zipfile.ZIP_STORED,
+    without: str = "",
+    more: tuple[tuple[str, bytes], ...] = (),
+) -> Callable[[], Files]:
     def make() -> Files:
         members = [(name, data) for name, data in _members().items() if name != without]
         return {"net.keras": edit(_zip([*members, *more], method))}
@@ -280,7 +302,9 @@ def _rename(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
 
 def _bomb(data: bytes) -> bytes:
     members = [*_members().items(), ("assets/zeros.bin", bytes(2_000_000))]
-    return _zip(members, zipfile.ZIP_DEFLATED).replace(struct.pack("<I", 2_000_000), struct.pack("<I", 1000))
+    return _zip(members, zipfile.ZIP_DEFLATED).replace(
+        struct.pack("<I", 2_000_000), struct.pack("<I", 1000)
+    )
 
 
 _ARCHIVES = {
@@ -336,7 +360,12 @@ def _row(**options: Any) -> bytes:
     """An entry of a float32 tensor over the first four bytes, all zero."""
     import google_crc32c
 
-    fields = {"dtype": 1, "dims": (), "where": (0, 4), "crc": google_crc32c.value(bytes(4))} | options
+    fields = {
+        "dtype": 1,
+        "dims": (),
+        "where": (0, 4),
+        "crc": google_crc32c.value(bytes(4)),
+    } | options
     return wire.entry(fields.pop("dtype"), fields.pop("dims"), fields.pop("where"), **fields)
 
 
@@ -352,7 +381,9 @@ def _graph(graph: bytes) -> Files:
 
 
 def _slices(*pieces: tuple[int, int]) -> bytes:
-    return b"".join(wire.field(7, wire.field(1, wire.fields((1, start), (2, size)))) for start, size in pieces)
+    return b"".join(
+        wire.field(7, wire.field(1, wire.fields((1, start), (2, size)))) for start, size in pieces
+    )
 
 
 GOOD_GRAPH = wire.field(1, wire.field(1, wire.fields((1, 1), (2, "child")))) + wire.field(1, b"")
@@ -424,10 +455,16 @@ def _model(path: str, edit: Callable[[bytes], bytes | None]) -> Callable[[], Fil
 MADE["saved-model/truncated"] = _model("saved_model.pb", lambda data: data[:-5])
 MADE["saved-model/wire-type"] = _model("saved_model.pb", lambda data: data + b"\x0f")
 MADE["saved-model/asset-missing"] = _model("assets/words.txt", lambda data: None)
-MADE["saved-model/asset-escapes"] = _model("saved_model.pb", lambda data: data.replace(b"words.txt", b"../../etc"))
-MADE["saved-model/asset-absolute"] = _model("saved_model.pb", lambda data: data.replace(b"words.txt", b"/etc/pass"))
+MADE["saved-model/asset-escapes"] = _model(
+    "saved_model.pb", lambda data: data.replace(b"words.txt", b"../../etc")
+)
+MADE["saved-model/asset-absolute"] = _model(
+    "saved_model.pb", lambda data: data.replace(b"words.txt", b"/etc/pass")
+)
 MADE["saved-model/variables-missing"] = _model("variables/variables.index", lambda data: None)
-MADE["saved-model/keras-metadata"] = lambda: tree(HERE / "saved-model/module") | {"net/keras_metadata.pb": b"\x0a\x7f"}
+MADE["saved-model/keras-metadata"] = lambda: (
+    tree(HERE / "saved-model/module") | {"net/keras_metadata.pb": b"\x0a\x7f"}
+)
 
 
 HEADER_BYTES = 248
@@ -435,7 +472,9 @@ HEADER_BYTES = 248
 
 def tensors_file(header: Mapping[str, Any] | bytes, data: bytes) -> bytes:
     """A safetensors file."""
-    text = header if isinstance(header, bytes) else json.dumps(header, separators=(",", ":")).encode()
+    text = (
+        header if isinstance(header, bytes) else json.dumps(header, separators=(",", ":")).encode()
+    )
     text = text.ljust(HEADER_BYTES)
     return struct.pack("<Q", len(text)) + text + data
 
@@ -466,7 +505,10 @@ def _set(shards: dict[str, str], **files: bytes) -> Callable[[], Files]:
     first = tensors_file({"a": _tensor("F32", [2], 0, 8)}, bytes(8))
     second = tensors_file({"b": _tensor("I64", [], 0, 8)}, bytes(8))
     both = {"m-1.safetensors": first, "m-2.safetensors": second}
-    return lambda: {"m.safetensors.index.json": index, **(both if not files else {"m-1.safetensors": first})}
+    return lambda: {
+        "m.safetensors.index.json": index,
+        **(both if not files else {"m-1.safetensors": first}),
+    }
 
 
 _TEXT = json.dumps(TWO, separators=(",", ":")).encode()
@@ -513,22 +555,33 @@ def _config(old: str, new: str) -> Callable[[], Files]:
 
 
 def _keras3(old: str, new: str) -> Callable[[], Files]:
-    text = lambda: (HERE / "keras-config/keras3/net.json").read_text()  # noqa: E731
-    return lambda: {"net.json": text().replace(old, new).encode()}
+    def make() -> Files:
+        text = (HERE / "keras-config/keras3/net.json").read_text()
+        return {"net.json": text.replace(old, new).encode()}
+
+    return make
 
 
 MADE["keras-config/keras2"] = _config("", "")
 MADE["keras-config/nan"] = _config('"units": 3', '"units": 3, "scale": NaN, "limit": Infinity')
 MADE["keras-config/duplicate"] = _config('"units": 3', '"units": 3, "units": 3')
-MADE["keras-config/layers-no-array"] = lambda: {"net.json": json.dumps({**SEQUENTIAL, "config": {"name": "net", "layers": 7}}).encode()}
+MADE["keras-config/layers-no-array"] = lambda: {
+    "net.json": json.dumps({**SEQUENTIAL, "config": {"name": "net", "layers": 7}}).encode()
+}
 MADE["keras-config/deep"] = _config('"units": 3', '"units": 3, "deep": ' + "[" * 600 + "]" * 600)
-MADE["keras-config/node-layer"] = _keras3('"keras_history": ["x", 0, 0]', '"keras_history": ["z", 0, 0]')
-MADE["keras-config/node-tensor"] = _keras3('"keras_history": ["x", 0, 0]', '"keras_history": ["x", 0, 9]')
+MADE["keras-config/node-layer"] = _keras3(
+    '"keras_history": ["x", 0, 0]', '"keras_history": ["z", 0, 0]'
+)
+MADE["keras-config/node-tensor"] = _keras3(
+    '"keras_history": ["x", 0, 0]', '"keras_history": ["x", 0, 9]'
+)
 
 
 def onnx(*fields: tuple[int, Any], dims: tuple[int, ...] = (2,), dtype: int = 1) -> bytes:
     """An ONNX model with one initialiser `w`."""
-    tensor = b"".join(wire.field(1, dim) for dim in dims) + wire.fields((2, dtype), (8, "w"), *fields)
+    tensor = b"".join(wire.field(1, dim) for dim in dims) + wire.fields(
+        (2, dtype), (8, "w"), *fields
+    )
     graph = wire.fields((2, "g"), (5, tensor))
     opset = wire.fields((1, ""), (2, 18))
     return wire.fields((1, 8), (2, "hand"), (7, graph), (8, opset))
@@ -553,9 +606,15 @@ _ONNX: dict[str, Callable[[], Files]] = {
 }  # fmt: skip
 for _name, _make in _ONNX.items():
     MADE[f"onnx/{_name}"] = _make
-MADE["tflite/plain"] = lambda: {"net.tflite": b"\x10\0\0\0TFL3" + bytes(4) + b"\4\0\4\0\4\0\0\0" + bytes(12)}
-MADE["tflite/root-outside"] = lambda: {"net.tflite": b"\xff\0\0\0TFL3" + bytes(4) + b"\4\0\4\0\4\0\0\0" + bytes(12)}
-MADE["tflite/identifier"] = lambda: {"net.tflite": b"\x10\0\0\0TFL2" + bytes(4) + b"\4\0\4\0\4\0\0\0" + bytes(12)}
+MADE["tflite/plain"] = lambda: {
+    "net.tflite": b"\x10\0\0\0TFL3" + bytes(4) + b"\4\0\4\0\4\0\0\0" + bytes(12)
+}
+MADE["tflite/root-outside"] = lambda: {
+    "net.tflite": b"\xff\0\0\0TFL3" + bytes(4) + b"\4\0\4\0\4\0\0\0" + bytes(12)
+}
+MADE["tflite/identifier"] = lambda: {
+    "net.tflite": b"\x10\0\0\0TFL2" + bytes(4) + b"\4\0\4\0\4\0\0\0" + bytes(12)
+}
 MADE["unknown/text"] = lambda: {"net.txt": b"no model\n"}
 MADE["unknown/pickle"] = lambda: {"net.bin": b"\x80\x04\x95\x0c\0\0\0\0\0\0\0\x8c\x02os\x94."}
 

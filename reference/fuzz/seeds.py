@@ -11,7 +11,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import zipfile
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 CASES = Path(__file__).resolve().parents[2] / "conformance" / "cases"
@@ -84,9 +86,11 @@ class Seeds:
         return [self.artifact(name) for name in names]
 
     def cases(self, name: str) -> list[bytes]:
-        """All small files of this name in the conformance cases, each content once."""
-        found = (path for path in sorted(CASES.rglob(name)) if path.stat().st_size <= _MAX_BYTES)
-        return list(dict.fromkeys(path.read_bytes() for path in found))
+        """Small files of this name in the conformance cases and their archives, each once."""
+        contents = [path.read_bytes() for path in sorted(CASES.rglob(name))]
+        for archive in sorted(CASES.rglob("*.modelbundle")):
+            contents += _members(archive, name)
+        return list(dict.fromkeys(data for data in contents if len(data) <= _MAX_BYTES))
 
     def folder(self) -> Path:
         """Where the artifacts are, once they are written."""
@@ -99,3 +103,12 @@ class Seeds:
                 raise RuntimeError(done.stderr.decode(errors="replace"))
             (self.cache / _DONE).touch()
         return self.cache
+
+
+def _members(archive: Path, name: str) -> list[bytes]:
+    """Members of this name; none of an archive that no zip library takes."""
+    try:
+        with zipfile.ZipFile(archive) as file:
+            return [file.read(member) for member in file.namelist() if fnmatch(member, name)]
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, ValueError, EOFError):
+        return []

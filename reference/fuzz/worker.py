@@ -17,8 +17,8 @@ MAX_GROWTH_BYTES = 200 << 20
 with atheris.instrument_imports(include=["modelbundle"]):
     from fuzz.targets import TARGETS, accepts
     from modelbundle.core import strings
-    from modelbundle.sources import leveldb_table, tensor_bundle
     from modelbundle.sources.hdf5 import source as hdf5_source
+    from modelbundle.sources.tensorflow import leveldb_table, tensor_bundle
 
 
 class _Any(int):

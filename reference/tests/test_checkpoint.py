@@ -20,17 +20,17 @@ from hypothesis import strategies as hs
 from modelbundle.core import strings
 from modelbundle.core.blobs import BytesBlob
 from modelbundle.core.findings import CHECKS
-from modelbundle.sources import (
+from modelbundle.sources import protobuf_wire
+from modelbundle.sources.artifact import Artifact, Tree
+from modelbundle.sources.protobuf_wire import BYTES, TEXT, UINT, Message, WireError
+from modelbundle.sources.tensorflow import (
     checkpoint,
     leveldb_table,
     object_graph,
-    protobuf_wire,
     sliced_tensors,
     tensor_bundle,
 )
-from modelbundle.sources.artifact import Artifact, Tree
-from modelbundle.sources.checkpoint_variables import by_name as tf1_variables
-from modelbundle.sources.protobuf_wire import BYTES, TEXT, UINT, Message, WireError
+from modelbundle.sources.tensorflow.checkpoint_variables import by_name as tf1_variables
 
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 SCHEMA = Path(__file__).parents[2] / "schemas" / "object_graph.schema.json"

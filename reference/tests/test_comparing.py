@@ -15,9 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import modelbundle as mb
-from modelbundle import tensor_values
-from modelbundle.comparing import Difference, diff
-from modelbundle.json_changes import MAX_CHANGES, TEXT_LENGTH, Change, changes
+from modelbundle.comparing import Difference, diff, tensor_values
+from modelbundle.comparing.json_changes import MAX_CHANGES, TEXT_LENGTH, Change, changes
 
 
 def difference(tmp_path: Path, before: made.Arrays, after: made.Arrays) -> Difference:

@@ -10,8 +10,8 @@ from building import artifact, random_bytes, rules_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelbundle.compose import MIN_SHARED_BYTES, Plan, compose
 from modelbundle.core.blobs import BytesBlob
+from modelbundle.packing.compose import MIN_SHARED_BYTES, Plan, compose
 from modelbundle.sources.artifact import ArtifactFile, Part
 from modelbundle.storage.scan import Range
 

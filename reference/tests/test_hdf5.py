@@ -18,12 +18,12 @@ from modelbundle.core import dtypes
 from modelbundle.core.blobs import BytesBlob
 from modelbundle.core.findings import BundleError
 from modelbundle.core.limits import LIMITS
-from modelbundle.sources import keras_hdf5
 from modelbundle.sources.artifact import Artifact, ArtifactTensor, Tree
 from modelbundle.sources.hdf5 import decode as decoding
 from modelbundle.sources.hdf5.checksum import Fletcher32, lookup3
+from modelbundle.sources.hdf5.contents import read_contents
 from modelbundle.sources.hdf5.file import Dataset, File, Group
-from modelbundle.sources.hdf5_contents import read_contents
+from modelbundle.sources.keras import hdf5 as keras_hdf5
 
 NAME = "net.h5"
 VERSIONS = ["earliest", "v108", "v110", "latest"]

@@ -12,7 +12,7 @@ import pytest
 
 import modelbundle as mb
 from modelbundle.inspection import Inspection, inspect, tensor_rows
-from modelbundle.layer_totals import LayerOrder, layer_of
+from modelbundle.inspection.layer_totals import LayerOrder, layer_of
 
 
 def answer_for(tmp_path: Path, *sources: Path, **options: Any) -> Inspection:

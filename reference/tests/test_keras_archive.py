@@ -20,8 +20,8 @@ import pytest
 from modelbundle.core.blobs import BytesBlob
 from modelbundle.core.findings import BundleError
 from modelbundle.core.limits import LIMITS
-from modelbundle.sources import keras_archive
 from modelbundle.sources.artifact import Artifact, ArtifactTensor, Tree
+from modelbundle.sources.keras import archive as keras_archive
 
 LIBRARIES = ["keras", "tf_keras"]
 
@@ -356,7 +356,7 @@ def test_inflation_bombs(monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 
     monkeypatch.setattr(
-        "modelbundle.sources.zip_members.LIMITS", replace(LIMITS, archive_inflated_ratio=100)
+        "modelbundle.sources.keras.zip_members.LIMITS", replace(LIMITS, archive_inflated_ratio=100)
     )
     assert refused(bomb) == {"KAR-05"}
 

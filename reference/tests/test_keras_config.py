@@ -21,9 +21,9 @@ from modelbundle.core.blobs import BytesBlob
 from modelbundle.core.findings import BundleError
 from modelbundle.core.limits import LIMITS
 from modelbundle.sources.artifact import Tree
-from modelbundle.sources.keras_builtins import is_builtin, is_function, kinds
-from modelbundle.sources.keras_config import config_component, read, recognise
-from modelbundle.sources.keras_requirements import HAZARDS, hazards, survey
+from modelbundle.sources.keras.builtins import is_builtin, is_function, kinds
+from modelbundle.sources.keras.config import config_component, read, recognise
+from modelbundle.sources.keras.requirements import HAZARDS, hazards, survey
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 

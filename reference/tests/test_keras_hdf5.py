@@ -15,8 +15,8 @@ import pytest
 
 from modelbundle.core.blobs import BytesBlob
 from modelbundle.core.findings import BundleError
-from modelbundle.sources import keras_hdf5
 from modelbundle.sources.artifact import Artifact, ArtifactTensor, Tree
+from modelbundle.sources.keras import hdf5 as keras_hdf5
 
 LIBRARIES = ["keras", "tf_keras"]
 
@@ -320,7 +320,7 @@ def test_opening_needs_no_framework() -> None:
     import sys
 
     code = (
-        "import sys; from modelbundle.sources import keras_archive, keras_hdf5\n"
+        "import sys; from modelbundle.sources.keras import archive, hdf5\n"
         "assert not {'tensorflow', 'keras', 'h5py'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

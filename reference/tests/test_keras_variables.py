@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from modelbundle.core.findings import BundleError
-from modelbundle.sources.keras_variables import LayerRef, layer_paths, roles, variable_names
+from modelbundle.sources.keras.variables import LayerRef, layer_paths, roles, variable_names
 
 keras = pytest.importorskip("keras")
 tf_keras = pytest.importorskip("tf_keras")

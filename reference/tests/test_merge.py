@@ -11,11 +11,11 @@ from building import artifact, random_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelbundle import merge
-from modelbundle.compose import compose
 from modelbundle.core import tensor_index
 from modelbundle.core.findings import settle
-from modelbundle.merge import MergedRow
+from modelbundle.packing import merge
+from modelbundle.packing.compose import compose
+from modelbundle.packing.merge import MergedRow
 from modelbundle.sources.artifact import Artifact
 
 A, B = random_bytes(400, 1), random_bytes(400, 2)

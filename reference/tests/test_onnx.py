@@ -13,9 +13,9 @@ import wire_writer as ww
 
 from modelbundle.core import dtypes, strings
 from modelbundle.core.findings import CHECKS
-from modelbundle.sources import onnx as source_format
 from modelbundle.sources import tflite
 from modelbundle.sources.artifact import Artifact, Port, Tree
+from modelbundle.sources.onnx import model as source_format
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402

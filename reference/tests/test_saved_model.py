@@ -14,8 +14,8 @@ import wire_writer as ww
 
 from modelbundle.core import strings
 from modelbundle.core.findings import CHECKS
-from modelbundle.sources import checkpoint, saved_model
 from modelbundle.sources.artifact import Artifact, ArtifactFile
+from modelbundle.sources.tensorflow import checkpoint, saved_model
 
 SYSTEM = "tensorflow.saved_model"
 SCHEMA = Path(__file__).parents[2] / "schemas" / "object_graph.schema.json"

@@ -13,9 +13,9 @@ import mini_composer
 import mini_rows
 import pytest
 
-from modelbundle import merge
-from modelbundle.compose import compose
 from modelbundle.core.blobs import BytesBlob
+from modelbundle.packing import merge
+from modelbundle.packing.compose import compose
 from modelbundle.sources.artifact import Artifact, ArtifactFile, ArtifactTensor, Component, Part
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,11 @@ from spec_text import DOCUMENTS, ROOT, SCHEMAS, SPEC, rows
 from modelbundle.core import dtypes, manifest, tensor_index
 from modelbundle.core.findings import CHECKS, UNSUPPORTED
 from modelbundle.core.limits import LIMITS
+from modelbundle.sources import protobuf_wire, safetensors, spool
+from modelbundle.sources.hdf5 import chunks, superblock
+from modelbundle.sources.keras import requirements, zip_members
+from modelbundle.sources.onnx import model as onnx
+from modelbundle.sources.tensorflow import leveldb_table, object_graph
 
 sys.path.insert(0, str(ROOT / "reference" / "tools"))
 
@@ -32,38 +38,81 @@ def test_dtypes_of_the_text_are_those_of_the_reference() -> None:
     assert enum == {*dtypes.BITS, dtypes.STRING}
 
 
+LIMIT_ROWS = {
+    "manifest": "manifest_bytes",
+    "tensor index": "index_bytes",
+    "compositions": "compositions_bytes",
+    "files": "files",
+    "path; component id": "path_bytes",
+    "name of a row, name in a namespace, attribute key": "name_bytes",
+    "nesting of JSON": "json_depth",
+    "members and items of a JSON document": "json_values",
+    "nesting of MessagePack": "msgpack_depth",
+    "entries and items of a MessagePack document": "msgpack_values",
+    "rank": "rank",
+    "integers in JSON": "safe_integer",
+    "composed bytes": "composed_ratio",
+    "Keras config": "config_bytes",
+    "Keras config: nesting": "config_depth",
+    "Keras config: values and keys; escapes": "config_values",
+    "Keras config: calls, tensors in them and tagged values": "config_calls",
+    "Keras config: layers": "config_layers",
+    "Keras config: layers inside one another": "config_layer_depth",
+    "HDF5: groups, datasets and links of a file": "hdf5_objects",
+    "HDF5: attributes of a file": "hdf5_attribute_bytes",
+    "HDF5: decoded bytes of a file": "hdf5_decoded_ratio",
+    "`.keras`: members": "archive_members",
+    "`.keras`: inflated bytes": "archive_inflated_ratio",
+    "safetensors: header; index of a set": "safetensors_header_bytes",
+    "checkpoint: `.index`": "table_bytes",
+    "`saved_model.pb`, `.onnx`": "protobuf_bytes",
+}
+"""Rows of chapter 16 with the member of `LIMITS` that each states."""
+
+SOURCE_LIMITS = {
+    "Keras config: name; path of a layer": LIMITS.name_bytes,
+    "hazards that are listed": requirements.HAZARDS,
+    "HDF5: path": LIMITS.name_bytes,
+    "HDF5: chunks of a dataset": chunks._MOST_CHUNKS,
+    "HDF5: chunk that does not cover whole rows": spool.MEMORY_BYTES,
+    "HDF5: bytes before the superblock": superblock._LARGEST_USER_BLOCK,
+    "`.keras`: central directory": zip_members._MOST_DIRECTORY_BYTES,
+    "safetensors: entry of a tensor": safetensors._ENTRY_BYTES,
+    "checkpoint: block of the table": leveldb_table._BLOCK_BYTES,
+    "checkpoint: key; all keys": LIMITS.name_bytes,
+    "object graph": object_graph.GRAPH_BYTES,
+    "object graph: nodes": object_graph.NODES,
+    "`keras_metadata.pb`": LIMITS.config_bytes,
+    "ONNX: graphs inside one another": onnx._DEPTH,
+    "protobuf: a text; a list": protobuf_wire.TEXT_BYTES,
+}
+BEYOND_CODE = {
+    "rows",
+    "sum of the sizes of stored files; of composed files",
+    "kind of a component; naming system",
+}
+"""Limits of the text that a width, a sum or a schema sets in the code."""
+
+
+def limit(words: str) -> int:
+    """The number that a value of chapter 16 begins with: `16 MiB`, `2^20 each`."""
+    found = re.match(r"([0-9,]+)(?:\^([0-9]+))?( \u2212 1)?(?: (KiB|MiB|GiB))?", words)
+    assert found, words
+    unit = {None: 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}[found[4]]
+    return (int(found[1].replace(",", "")) ** int(found[2] or 1) - bool(found[3])) * unit
+
+
 def test_limits_of_the_text_are_those_of_the_reference() -> None:
-    text = {row[0]: row[1] for row in rows("16-limits.md", "limit")}
-    expected = {
-        "manifest": (LIMITS.manifest_bytes, "16 MiB"),
-        "tensor index": (LIMITS.index_bytes, "1 GiB"),
-        "compositions": (LIMITS.compositions_bytes, "256 MiB"),
-        "files": (LIMITS.files, "2^20"),
-        "path; component id": (LIMITS.path_bytes, "1024"),
-        "name of a row, name in a namespace, attribute key": (LIMITS.name_bytes, "4096"),
-        "rank": (LIMITS.rank, "32"),
-        "nesting of JSON": (LIMITS.json_depth, "64"),
-        "nesting of MessagePack": (LIMITS.msgpack_depth, "16"),
-        "composed bytes": (LIMITS.composed_ratio, "256"),
-        "integers in JSON": (LIMITS.safe_integer + 1, "2^53"),
-        "HDF5: groups, datasets and links of a file": (LIMITS.hdf5_objects, "2^22"),
-        "HDF5: attributes of a file": (LIMITS.hdf5_attribute_bytes, "64 MiB"),
-        "HDF5: decoded bytes of a file": (LIMITS.hdf5_decoded_ratio, "4096"),
-        "`.keras`: members": (LIMITS.archive_members, "2^16"),
-        "`.keras`: inflated bytes": (LIMITS.archive_inflated_ratio, "1024"),
-        "safetensors header": (LIMITS.safetensors_header_bytes, "100,000,000"),
-        "checkpoint `.index`": (LIMITS.table_bytes, "1 GiB"),
-        "`saved_model.pb`, `.onnx`": (LIMITS.protobuf_bytes, "2 GiB"),
-        "Keras config": (LIMITS.config_bytes, "64 MiB"),
-    }
-    units = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
-    for name, (value, words) in expected.items():
-        assert text[name].startswith(words), name
-        number, _, unit = words.replace(",", "").partition(" ")
-        base, _, power = number.partition("^")
-        assert int(base) ** int(power or 1) * units.get(unit, 1) == value, name
-    config = f"nesting {LIMITS.config_depth}; 2^{LIMITS.config_values.bit_length() - 1} values"
-    assert config in text["Keras config"]
+    text = {row[0]: limit(row[1]) for row in rows("16-limits.md", "limit")}
+    assert text.keys() == {*LIMIT_ROWS, *SOURCE_LIMITS, *BEYOND_CODE}
+    assert {name: text[row] for row, name in LIMIT_ROWS.items()} == asdict(LIMITS)
+    assert {row: text[row] for row in SOURCE_LIMITS} == SOURCE_LIMITS
+
+
+def test_limits_name_rules_that_speak_of_them() -> None:
+    chapters = {rule.id: rule.text for rule in rule_table.collect()}
+    for name, _, cited in rows("16-limits.md", "limit"):
+        assert all(rule in chapters for rule in re.findall(r"[A-Z]{3}-[0-9]{2}", cited)), name
 
 
 def test_kinds_of_the_text_are_known_to_the_reference() -> None:

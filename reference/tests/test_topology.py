@@ -11,9 +11,9 @@ import keras_corpus
 import pytest
 
 from modelbundle.core.findings import BundleError
-from modelbundle.sources import topology
-from modelbundle.sources.keras_config import config_component
-from modelbundle.sources.keras_values import Values
+from modelbundle.sources.keras import topology
+from modelbundle.sources.keras.config import config_component
+from modelbundle.sources.keras.values import Values
 
 SCHEMA = json.loads(
     (Path(__file__).parents[2] / "schemas" / "topology.schema.json").read_text(encoding="utf-8")

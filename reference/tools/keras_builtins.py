@@ -1,4 +1,4 @@
-"""Write `modelbundle/sources/keras_builtins.json`: the names that Keras itself resolves.
+"""Write `modelbundle/sources/keras/builtins.json`: the names that Keras itself resolves.
 
 Needs the frameworks; the package only reads the result. Run from the repository root:
 
@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-TARGET = Path(__file__).parents[1] / "modelbundle" / "sources" / "keras_builtins.json"
+TARGET = Path(__file__).parents[1] / "modelbundle" / "sources" / "keras" / "builtins.json"
 
 PACKAGES = {
     "activation": "activations",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from modelbundle.comparing import Difference, FileChange, TensorChange, TensorSide
-    from modelbundle.json_changes import Change
+    from modelbundle.comparing.json_changes import Change
 
 _VALUE_LENGTH = 80
 _STYLES = {"added": "green", "removed": "red", "changed": "yellow"}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from modelbundle.bundle import Tensor
     from modelbundle.core.manifest import CustomObject, Port, Signature
     from modelbundle.inspection import Inspection, Part
-    from modelbundle.layer_totals import LayerTotal
+    from modelbundle.inspection.layer_totals import LayerTotal
 
 
 def print_inspection(answer: Inspection, tensors: Iterable[Tensor] | None) -> None:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from modelbundle.bundle import Bundle, Tensor
 from modelbundle.cli.npy import Written
 from modelbundle.cli.printing import page, shape, shown, size, table
+from modelbundle.comparing.tensor_values import Statistics, statistics
 from modelbundle.core.as_json import as_json
-from modelbundle.tensor_values import Statistics, statistics
 
 CORNER = (6, 6)
 """Rows and columns of values that are shown."""

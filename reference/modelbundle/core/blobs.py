@@ -100,6 +100,16 @@ class ComposedBlob:
             offset, length, at = offset + taken, length - taken, at + 1
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def one_slice(self, offset: int, length: int) -> SliceBlob | None:
+        """The range as a slice of the one blob that it lies in; None where it lies in several."""
+        check_range(self.size, offset, length)
+        at = bisect_right(self._ends, offset)
+        if not length or offset + length > self._ends[at]:
+            return None
+        piece = self._slices[at]
+        start = piece.start + offset - (self._ends[at] - piece.size)
+        return SliceBlob(piece.blob, start, length)
+
 
 def view(blob: Blob, offset: int, length: int) -> memoryview:
     """Bytes of `blob`, without copying them where it can show its own (`view` of its own)."""

@@ -1,0 +1,1 @@
+"""Foreign artifacts, read as files, tensors and components without their frameworks."""

@@ -113,5 +113,5 @@ class Artifact:
     tensors: tuple[ArtifactTensor, ...]
     components: tuple[Component, ...]
     signatures: tuple[Signature, ...] = ()
-    requirements: Requirements = Requirements()
+    requirements: Requirements = field(default_factory=Requirements)
     directories: tuple[str, ...] = ()

@@ -26,14 +26,14 @@ class SourceFormat(Protocol):
 
 
 FORMATS = (
-    "keras_archive",
-    "keras_hdf5",
-    "saved_model",
-    "checkpoint",
+    "keras.archive",
+    "keras.hdf5",
+    "tensorflow.saved_model",
+    "tensorflow.checkpoint",
     "safetensors",
     "tflite",
-    "keras_config",
-    "onnx",
+    "keras.config",
+    "onnx.model",
 )
 """Modules of the source formats in the order in which they are asked, vaguer content tests last.
 

@@ -30,17 +30,16 @@ async function writeAt(handle, bytes, at) {
  * @param {Platform} platform
  * @param {Content} content
  * @param {string} path
+ * @param {import('./manifest.js').FileEntry | undefined} file undefined for the manifest
  * @param {import('node:fs/promises').FileHandle} handle
  * @param {number} at
  * @returns {Promise<number>} CRC-32
  */
-async function writeData(platform, content, path, handle, at) {
-  if (path === MANIFEST) {
+async function writeData(platform, content, path, file, handle, at) {
+  if (!file) {
     await writeAt(handle, content.manifestBytes, at);
     return platform.crc32(content.manifestBytes, 0);
   }
-  const file = content.manifest.files.find((entry) => entry.path === path);
-  if (!file) throw new NoAnswer(`${path} is not listed`);
   const hash = platform.sha256();
   let crc = 0;
   let done = 0;
@@ -58,11 +57,12 @@ async function writeData(platform, content, path, handle, at) {
 /** @param {Platform} platform @param {Content} content @param {string} name */
 async function writeArchive(platform, content, name) {
   const layout = archiveLayout(content.manifest, content.manifestBytes.length);
+  const entries = new Map(content.manifest.files.map((file) => [file.path, file]));
   const handle = await fs.open(name, 'wx');
   try {
     let at = layout.central;
     for (const member of layout.members) {
-      const crc = await writeData(platform, content, member.path, handle, member.data);
+      const crc = await writeData(platform, content, member.path, entries.get(member.path), handle, member.data);
       await writeAt(handle, localHeader(member, crc), member.header);
       const central = centralHeader(member, crc);
       await writeAt(handle, central, at);
@@ -78,15 +78,16 @@ async function writeArchive(platform, content, name) {
 /** @param {Platform} platform @param {Content} content @param {string} name */
 async function writeDirectory(platform, content, name) {
   await fs.mkdir(name);
-  const stored = content.manifest.files.filter(({ storage }) => storage === 'stored').map(({ path }) => path);
+  const files = content.manifest.files.filter(({ storage }) => storage === 'stored');
+  const stored = files.map(({ path }) => path);
   const directories = content.manifest.directories ?? [];
   for (const path of [...parents([...stored, ...directories]), ...directories].sort(compareText)) {
     await fs.mkdir(join(name, path), { recursive: true });
   }
-  for (const path of [...stored, MANIFEST]) {
+  for (const [path, file] of [...files.map((file) => /** @type {const} */ ([file.path, file])), /** @type {const} */ ([MANIFEST, undefined])]) {
     const handle = await fs.open(join(name, path), 'wx');
     try {
-      await writeData(platform, content, path, handle, 0);
+      await writeData(platform, content, path, file, handle, 0);
       await handle.sync();
     } finally {
       await handle.close();

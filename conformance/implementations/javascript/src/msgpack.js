@@ -203,7 +203,8 @@ class Sink {
 
   /** @param {Uint8Array} bytes */
   put(bytes) {
-    this.bytes.set(bytes, this.room(bytes.length));
+    const at = this.room(bytes.length);
+    this.bytes.set(bytes, at);
   }
 
   /**

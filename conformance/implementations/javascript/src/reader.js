@@ -9,7 +9,7 @@ import { NoAnswer, Report, refuse } from './findings.js';
 import { parseJson } from './json.js';
 import { LARGEST_MANIFEST, checkManifest } from './manifest.js';
 import { COMPOSITIONS, MANIFEST, TENSORS } from './paths.js';
-import { digestOf, pieces } from './platform.js';
+import { PIECE, digestOf, pieces } from './platform.js';
 import { LARGEST_INDEX, checkTensorIndex } from './tensor-index.js';
 /** @typedef {import('./platform.js').Platform} Platform */
 /** @typedef {import('./platform.js').Bytes} Bytes */
@@ -58,6 +58,8 @@ export class Bundle {
     this.compositions = null;
     /** @type {{ path: string, bytes: Bytes } | null} The file that was opened last. */
     this.opened = null;
+    /** @type {{ path: string, offset: number, bytes: Uint8Array }} What was read last, for small tensors. */
+    this.window = { path: '', offset: 0, bytes: new Uint8Array(0) };
   }
 
   /**
@@ -86,10 +88,22 @@ export class Bundle {
     return bytes.read(offset, length);
   }
 
+  /** As readStored, with one read for many small ranges that are near. @param {string} path @param {number} offset @param {number} length */
+  async readNear(path, offset, length) {
+    if (length > PIECE / 16) return this.readStored(path, offset, length);
+    const { window } = this;
+    const at = offset - window.offset;
+    if (window.path === path && at >= 0 && at + length <= window.bytes.length) return window.bytes.subarray(at, at + length);
+    const size = this.files.get(path)?.size ?? 0;
+    const bytes = await this.readStored(path, offset, Math.max(length, Math.min(PIECE, size - offset)));
+    this.window = { path, offset, bytes };
+    return bytes.subarray(0, length);
+  }
+
   /** A stored file as bytes. @param {string} path @returns {Bytes} */
   stored(path) {
     const size = this.files.get(path)?.size ?? 0;
-    return { size, read: (offset, length) => this.readStored(path, offset, length), close: async () => {} };
+    return { size, read: (offset, length) => this.readNear(path, offset, length), close: async () => {} };
   }
 
   /** The ranges of stored files that a file is. @param {FileEntry} file @returns {Segment[]} */

@@ -59,6 +59,16 @@ export const memory = (data) => ({
   close: async () => {},
 });
 
+/** @template {{ file: string }} T @param {T[]} rows @returns {Map<string, T[]>} */
+function byFile(rows) {
+  const groups = new Map();
+  for (const row of rows) {
+    if (!groups.has(row.file)) groups.set(row.file, []);
+    groups.get(row.file).push(row);
+  }
+  return groups;
+}
+
 /** @param {string[]} texts */
 const sortedSet = (texts) => [...new Set(texts)].sort(compareText);
 
@@ -81,15 +91,16 @@ export async function planBundle(platform, spec) {
   for (const path of given.keys()) {
     if (INDEX_FILES.has(path) || path === MANIFEST) throw new NoAnswer(`${path}: a file of the bundle itself (SRC-05)`);
   }
-  const rows = await Promise.all((spec.rows ?? []).map(async (row) => {
+  const rows = [];
+  for (const row of spec.rows ?? []) {
     const file = given.get(row.file);
     if (!file) throw new NoAnswer(`${row.name}: no file ${row.file}`);
     const bits = bitsOf(row.dtype);
     const length = row.length ?? (bits ? bytesOf(elementsOf(row.shape), bits) : NaN);
     if (!(row.offset + length <= file.bytes.size)) throw new NoAnswer(`${row.name}: no range of ${row.file}`);
     const digest = await digestOfRange(platform, file.bytes, row.offset, length);
-    return { role: 'other', ...row, length, digest };
-  }));
+    rows.push({ role: 'other', ...row, length, digest });
+  }
   if (new Set(rows.map(({ name }) => name)).size !== rows.length) throw new NoAnswer('two rows have the same name');
   const content = new Report();
   for (const row of rows) {
@@ -106,8 +117,9 @@ export async function planBundle(platform, spec) {
   /** @type {Bytes | null} */
   let residue = null;
   if (spec.compositions === 'auto') {
+    const ranges = byFile(rows);
     ({ segments, residue } = composeFiles(spec.files.map(({ path, bytes, madeOf }) => ({
-      path, bytes, madeOf, size: bytes.size, digest: digests.get(path), ranges: rows.filter(({ file }) => file === path),
+      path, bytes, madeOf, size: bytes.size, digest: digests.get(path), ranges: ranges.get(path) ?? [],
     }))));
   } else if (spec.compositions) {
     segments = new Map(Object.entries(spec.compositions).map(([path, list]) => [path, joinSegments(list)]));

@@ -48,6 +48,7 @@ test('MessagePack', () => {
     [`81 a1 61 ${'91'.repeat(14)} 90`, ''], [`81 a1 61 ${'91'.repeat(15)} 90`, 'MSG-03'],
     ['81 a1 61 cf 00 00 00 01 00 00 00 00', ''], ['81 a1 61 cf 00 00 00 00 ff ff ff ff', 'MSG-01'],
   ]) assert.equal(msgpack(hex), rules, hex);
+  assert.equal(encodeMsgpack({ a: 'y'.repeat(5000), b: new Uint8Array(70000) }).length, 1 + 2 + 3 + 5000 + 2 + 5 + 70000);
   const value = { b: ['x'.repeat(40), 2 ** 40, new Uint8Array(300)], a: { '\u{1f600}': 1, '\uffff': 2 } };
   const report = new Report();
   assert.deepEqual(JSON.stringify(decodeMsgpack(encodeMsgpack(value), 'x', report)), JSON.stringify({ a: { '\uffff': 2, '\u{1f600}': 1 }, b: value.b }));

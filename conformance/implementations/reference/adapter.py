@@ -1,0 +1,255 @@
+"""The reference, as the conformance runner asks it: a thin adapter over the Python package.
+
+    python adapter.py validate bundle.modelbundle --json      # one answer, one exit status
+    python adapter.py serve                                   # JSON lines, until stop
+
+`Adapter` answers operations, `main` speaks both protocols of `conformance/PROTOCOL.md`; a mutant is
+a subclass with one method broken.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from modelbundle.bundle import Bundle, check_digest, open_bundle
+from modelbundle.core import manifest as manifests
+from modelbundle.core.findings import UNSUPPORTED, BundleError, Finding, settle
+from modelbundle.packing import pack
+from modelbundle.rules import validate
+from modelbundle.storage.layouts import open_storage
+from modelbundle.storage.scan import scanner
+from modelbundle.storage.writing import open_writer
+from modelbundle.unpacking import unpack
+
+Json = dict[str, Any]
+VERDICTS = ("accept", "reject", "unsupported")
+
+
+class Refusal(Exception):  # noqa: N818
+    """The answer is findings."""
+
+    def __init__(self, findings: Sequence[Json]) -> None:
+        super().__init__(len(findings))
+        self.findings = findings
+
+
+class Adapter:
+    """Operations on paths; each gives an answer or raises `BundleError` or `Refusal`."""
+
+    name = "reference"
+    operations = ("validate", "read", "unpack", "copy", "pack")
+
+    def hello(self) -> Json:
+        """What this implementation is and does."""
+        return {"name": self.name, "version": "0.1.0", "language": "Python",
+                "operations": list(self.operations), "unsupported": []}  # fmt: skip
+
+    def validate(self, path: Path) -> list[Json]:
+        """All findings."""
+        return [finding.to_json() for finding in validate(path).findings]
+
+    def open(self, path: Path, digest: str | None = None) -> Bundle:
+        """The bundle at `path`."""
+        return open_bundle(path, digest=digest)
+
+    def list(self, bundle: Bundle) -> Json:
+        """Its tensors and files; index and compositions are read and checked."""
+        bundle.compositions  # noqa: B018 (read and checked before anything is given out)
+        return {
+            "tensors": [
+                {"name": tensor.name, "dtype": tensor.dtype, "shape": list(tensor.shape),
+                 "role": tensor.role}
+                for tensor in bundle.tensors.values()
+            ],
+            "files": [
+                {"path": entry.path, "size": entry.size, "role": entry.role}
+                for entry in bundle.manifest.files
+            ],
+        }  # fmt: skip
+
+    def tensor(self, bundle: Bundle, name: str) -> bytes:
+        """The verified bytes of a tensor."""
+        tensor = bundle.tensors[name]
+        if tensor.dtype in ("string", "bool"):
+            tensor.numpy()  # their elements have rules of their own (TEN-13, TEN-14)
+        return bytes(tensor.data())
+
+    def file(self, bundle: Bundle, path: str) -> bytes:
+        """The verified bytes of a file."""
+        return bundle.read(path)
+
+    def unpack(self, path: Path, destination: Path) -> None:
+        """Write the sources below `destination`."""
+        try:
+            unpack(path, destination)
+        except (FileExistsError, NotADirectoryError) as error:
+            finding = Finding("UNP-01", "manifest.json", "nothing there", str(error))
+            raise BundleError([finding]) from error
+
+    def copy(self, path: Path, destination: Path) -> None:
+        """Copy to the layout that the destination's name asks for."""
+        storage = open_storage(path)
+        data = storage.read_manifest()
+        manifest = manifests.decode(data)
+        storage.place(len(data), manifest.stored)
+        archive = destination.suffix == ".modelbundle"
+        with scanner() as scans, open_writer(destination, not archive) as writer:
+            writer.begin(len(data), manifest.stored, manifest.directories)
+            for entry in manifest.stored:
+                blob = storage.blob(entry.path)
+                with writer.member(entry.path) as sink:
+                    scan = scans.scan(blob, (), sink, crc=writer.needs_crc32)
+                settle(check_digest(entry, scan.digest))
+                writer.record(entry.path, scan.crc32)
+            writer.finish(data)
+        storage.close()
+
+    def pack(self, path: Path, destination: Path, sources: Sequence[str]) -> Json:
+        """Pack sources below `path`."""
+        return {"digest": pack([path / source for source in sources], destination)}
+
+    def exit_status(self, verdict: str) -> int:
+        """The exit status of a verdict."""
+        return VERDICTS.index(verdict)
+
+
+def verdict_of(findings: Sequence[Json]) -> str:
+    """The verdict of findings (section 1.5)."""
+    rules = {found["rule"] for found in findings if found["severity"] == "error"}
+    return "accept" if not rules else "unsupported" if rules <= UNSUPPORTED else "reject"
+
+
+def answered(operation: Callable[[], Json]) -> Json:
+    """The answer of `operation`, with verdict and findings."""
+    try:
+        data = operation()
+    except BundleError as error:
+        data = {"findings": [finding.to_json() for finding in error.findings]}
+    except Refusal as refusal:
+        data = {"findings": list(refusal.findings)}
+    return {"verdict": verdict_of(data.get("findings", [])), **data}
+
+
+def digest_of(data: bytes) -> str:
+    """The digest of `data`."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def read(adapter: Adapter, path: Path, digest: str | None = None) -> Json:
+    """Everything of a bundle, each tensor and file by the digest of the bytes given out."""
+    with adapter.open(path, digest) as bundle:
+        listed = adapter.list(bundle)
+        for row in listed["tensors"]:
+            row["digest"] = digest_of(adapter.tensor(bundle, row["name"]))
+        for entry in listed["files"]:
+            entry["digest"] = digest_of(adapter.file(bundle, entry["path"]))
+        return {"digest": bundle.digest, **listed}
+
+
+def whole(adapter: Adapter, request: Json) -> Json:
+    """An operation that one request asks for."""
+    path = Path(request.get("path", ""))
+    destination = Path(request.get("destination", ""))
+    match request["cmd"]:
+        case "hello":
+            return adapter.hello()
+        case "validate":
+            return {"findings": adapter.validate(path)}
+        case "read":
+            return read(adapter, path, request.get("digest"))
+        case "unpack":
+            adapter.unpack(path, destination)
+        case "copy":
+            adapter.copy(path, destination)
+        case "pack":
+            return adapter.pack(path, destination, request["sources"])
+        case other:
+            raise SystemExit(f"unknown operation: {other}")
+    return {}
+
+
+class Session:
+    """A persistent tool: open bundles by number, bytes in a scratch folder."""
+
+    def __init__(self, adapter: Adapter) -> None:
+        self._adapter = adapter
+        self._bundles: dict[int, Bundle] = {}
+        self._scratch = Path()
+        self._count = 0
+
+    def answer(self, request: Json) -> Json:
+        """The answer to one request."""
+        match request["cmd"]:
+            case "hello":
+                self._scratch = Path(request["scratch"])
+                return self._adapter.hello()
+            case "open":
+                self._count += 1
+                bundle = self._adapter.open(Path(request["path"]), request.get("digest"))
+                self._bundles[self._count] = bundle
+                return {"bundle": self._count, "digest": bundle.digest}
+            case "list":
+                return self._adapter.list(self._bundles[request["bundle"]])
+            case "read":
+                return self._read(self._bundles[request["bundle"]], request)
+            case "close":
+                self._bundles.pop(request["bundle"]).close()
+                return {}
+            case "stop":
+                return {}
+        return whole(self._adapter, request)
+
+    def _read(self, bundle: Bundle, request: Json) -> Json:
+        """A tensor or a file, in a file of the scratch folder."""
+        self._count += 1
+        path = self._scratch / f"{self._count}.bin"
+        if "file" in request:
+            data = self._adapter.file(bundle, request["file"])
+            path.write_bytes(data)
+            return {"file": path.name, "offset": 0, "length": len(data)}
+        data = self._adapter.tensor(bundle, request["tensor"])
+        path.write_bytes(data)
+        tensor = bundle.tensors[request["tensor"]]
+        return {"file": path.name, "offset": 0, "length": len(data),
+                "dtype": tensor.dtype, "shape": list(tensor.shape)}  # fmt: skip
+
+
+def serve(adapter: Adapter) -> int:
+    """Answer lines until `stop` or the end of the input."""
+    session = Session(adapter)
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
+        os.dup2(2, 1)  # what a library prints does not come between the answers
+        for line in sys.stdin.buffer:
+            request = json.loads(line)
+            answer = answered(lambda request=request: session.answer(request))
+            print(json.dumps({"seq": request["seq"], **answer}), file=out, flush=True)
+            if request["cmd"] == "stop":
+                break
+    return 0
+
+
+def main(adapter: Adapter, arguments: Sequence[str]) -> int:
+    """Speak the protocol that the arguments ask for; the exit status."""
+    if list(arguments) == ["serve"]:
+        return serve(adapter)
+    words = [word for word in arguments if word != "--json"]
+    request: Json = {"cmd": words[0]}
+    if "--digest" in words:
+        at = words.index("--digest")
+        request["digest"] = words[at + 1]
+        del words[at : at + 2]
+    request |= dict(zip(("path", "destination"), words[1:3], strict=False))
+    request |= {"sources": words[3:]} if words[3:] else {}
+    answer = answered(lambda: whole(adapter, request))
+    print(json.dumps(answer))
+    return adapter.exit_status(answer["verdict"])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(Adapter(), sys.argv[1:]))

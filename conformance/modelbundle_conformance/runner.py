@@ -1,0 +1,180 @@
+"""Runs items on a tool, several at a time, and gives results as they come.
+
+    results = Run(suite, Setup(["python", "tool.py"])).execute(plan(suite, Selection()), print)
+
+Valid cases are run first: the score of an invalid one needs its twin's. A persistent tool that
+crashes in a used process is tried again in a fresh one; if it then does not, the item before it is
+to blame.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from modelbundle_conformance.answers import Answer
+from modelbundle_conformance.cases import Suite
+from modelbundle_conformance.operations import Outcome, perform
+from modelbundle_conformance.plan import OPERATIONS, Item
+from modelbundle_conformance.processes import Limits
+from modelbundle_conformance.scoring import ExpectedFailure, Score, score
+from modelbundle_conformance.session import SessionTool
+from modelbundle_conformance.tools import FilterTool, Hello, Tool
+from modelbundle_conformance.workspace import Workspace
+
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How a tool is run."""
+
+    command: Sequence[str]
+    persistent: bool = False
+    jobs: int = 1
+    limits: Limits = Limits()
+    unsupported: frozenset[str] = frozenset()
+    """Features declared on the command line."""
+    known: Sequence[ExpectedFailure] = ()
+
+
+@dataclass(frozen=True)
+class Result:
+    """An item and how it went; `outcome` is None where it was not run."""
+
+    item: Item
+    score: Score
+    outcome: Outcome | None = None
+
+
+Listener = Callable[[Result], None]
+
+
+@dataclass
+class Run:
+    """One run of a tool over a suite."""
+
+    suite: Suite
+    setup: Setup
+    hello: Hello = field(default_factory=Hello)
+    _outcomes: dict[Key, Outcome] = field(default_factory=dict)
+    _results: dict[Key, Result] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def execute(self, items: Sequence[Item], listener: Listener) -> list[Result]:
+        """Run `items` and score them, in the order given."""
+        self.hello = self._say_hello()
+        left_out = [Result(item, Score("unsupported", why)) for item in items
+                    if (why := self._undeclared(item))]  # fmt: skip
+        for result in left_out:
+            self._take(result, listener)
+        runnable = [item for item in items if item.key not in self._results]
+        for accepted in (True, False):
+            self._batch([i for i in runnable if (i.case.verdict == "accept") == accepted], listener)
+        return [self._results[item.key] for item in items if item.key in self._results]
+
+    def stop(self) -> None:
+        """Begin no further item."""
+        self._stop.set()
+
+    def _say_hello(self) -> Hello:
+        with Workspace(self.suite) as space:
+            tool = self._tool(space)
+            try:
+                return tool.hello()
+            finally:
+                tool.close()
+
+    def _undeclared(self, item: Item) -> str:
+        """Why an item is not run; empty where it is."""
+        declared = self.hello.unsupported | self.setup.unsupported
+        lacking = sorted(item.case.features & declared)
+        if lacking:
+            return f"declared as not supported: {', '.join(lacking)}"
+        offered = self.hello.operations or {first[0] for first in OPERATIONS.values()}
+        return "" if item.operation in offered else f"the tool does not offer {item.operation}"
+
+    def _tool(self, space: Workspace) -> Tool:
+        if self.setup.persistent:
+            return SessionTool(self.setup.command, self.setup.limits, space.scratch)
+        return FilterTool(self.setup.command, self.setup.limits)
+
+    def _batch(self, items: Iterable[Item], listener: Listener) -> None:
+        waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
+        for item in items:
+            waiting.put(item)
+        faults: list[BaseException] = []
+        workers = [threading.Thread(target=self._work, args=(waiting, listener, faults))
+                   for _ in range(max(self.setup.jobs, 1))]  # fmt: skip
+        for worker in workers:
+            worker.start()
+        try:
+            for worker in workers:
+                worker.join()
+        except KeyboardInterrupt:
+            self.stop()
+            for worker in workers:
+                worker.join()
+            raise
+        if faults:
+            raise faults[0]
+
+    def _work(
+        self, waiting: queue.SimpleQueue[Item], listener: Listener, faults: list[BaseException]
+    ) -> None:
+        try:
+            with Workspace(self.suite) as space:
+                tool = self._tool(space)
+                try:
+                    self._work_on(waiting, listener, tool, space)
+                finally:
+                    tool.close()
+        except BaseException as error:  # a fault of the runner: told, not taken for the tool's
+            faults.append(error)
+            self.stop()
+
+    def _work_on(
+        self, waiting: queue.SimpleQueue[Item], listener: Listener, tool: Tool, space: Workspace
+    ) -> None:
+        last: Item | None = None
+        while not self._stop.is_set():
+            try:
+                item = waiting.get_nowait()
+            except queue.Empty:
+                break
+            self._blame(last, tool, listener)
+            fresh = not isinstance(tool, SessionTool) or tool.fresh
+            outcome = perform(item, tool, space)
+            if outcome.answer.ended == "crash" and not fresh:
+                again = perform(item, tool, space)
+                if last is not None and again.answer.ended != "crash":
+                    self._settle(last, Outcome(_late(outcome.answer.detail)), listener)
+                outcome = again
+            self._settle(item, outcome, listener)
+            last = item
+        self._blame(last, tool, listener)
+
+    def _blame(self, last: Item | None, tool: Tool, listener: Listener) -> None:
+        """A process that ended after its answer is a crash in the item that was answered."""
+        how = tool.died() if isinstance(tool, SessionTool) else ""
+        if how and last is not None:
+            self._settle(last, Outcome(_late(how)), listener)
+
+    def _settle(self, item: Item, outcome: Outcome, listener: Listener) -> None:
+        with self._lock:
+            self._outcomes[item.key] = outcome
+            twin = self._outcomes.get(item.twin_key) if item.twin_key else None
+        known = next((entry for entry in self.setup.known if entry.covers(item)), None)
+        self._take(Result(item, score(item, outcome, twin, known), outcome), listener)
+
+    def _take(self, result: Result, listener: Listener) -> None:
+        with self._lock:
+            self._results[result.item.key] = result
+            listener(result)
+
+
+def _late(how: str) -> Answer:
+    return Answer("crash", f"ended after its answer: {how}")

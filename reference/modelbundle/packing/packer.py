@@ -1,0 +1,270 @@
+"""Packing: foreign artifacts into one bundle, in a directory or an archive.
+
+The plan comes first: what is stored, what is composed, how long each file is. The manifest's
+length does not depend on its digests, so every offset is known before a byte is written; file
+data is then read once, hashed and written, and the index and manifest are written last. Nothing
+stands under the final name until it is complete.
+
+    digest = pack("old_model.h5", "old.modelbundle")
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from modelbundle.core import compositions, digests, paths, tensor_index
+from modelbundle.core import manifest as manifests
+from modelbundle.core.blobs import Blob, BytesBlob
+from modelbundle.core.findings import checks, refuse, settle
+from modelbundle.core.manifest import FileEntry, Manifest, Requirements
+from modelbundle.packing import merge
+from modelbundle.packing.compose import Plan, compose
+from modelbundle.sources import recognition
+from modelbundle.sources.artifact import Artifact, ArtifactFile
+from modelbundle.storage.files import FileBlob
+from modelbundle.storage.scan import Progress, Range, Scan, Scanner, scanner
+from modelbundle.storage.tree import read_tree, with_companions
+from modelbundle.storage.writing import Writer, open_writer
+
+INDEX_TYPE = "application/vnd.modelbundle.tensor-index.v1+msgpack"
+COMPOSITIONS_TYPE = "application/vnd.modelbundle.compositions.v1+msgpack"
+RESIDUE_TYPE = "application/octet-stream"
+
+Source = str | Path
+_Digests = dict[tuple[str, Range], bytes]
+
+
+def pack(
+    sources: Source | Iterable[Source],
+    destination: str | Path,
+    *,
+    directory: bool = False,
+    name: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> str:
+    """Pack `sources` into one bundle at `destination` and return its digest.
+
+    A source is the path of a `.keras`, HDF5, safetensors, ONNX, TFLite or Keras config file, of a
+    SavedModel or checkpoint directory, or a checkpoint prefix. No framework is imported.
+    `progress` is called with bytes done. Raises `BundleError` where a source is refused and
+    `FileExistsError` where `destination` exists and `overwrite` is not set.
+    """
+    given = [sources] if isinstance(sources, str | Path) else list(sources)
+    artifacts = [read_source(Path(source)) for source in given]
+    return pack_artifacts(
+        artifacts,
+        Path(destination),
+        directory=directory,
+        name=name,
+        metadata=metadata,
+        overwrite=overwrite,
+        progress=progress,
+    )
+
+
+def read_source(source: Path) -> Artifact:
+    """The artifact at `source`; raises `BundleError` where it is malformed or of no known kind."""
+    tree = read_tree(source)
+    if tree.single is not None:
+        tree = with_companions(tree, source, tuple(recognition.companions(tree)))
+    return recognition.read(tree)
+
+
+def pack_artifacts(
+    artifacts: Sequence[Artifact],
+    destination: Path,
+    *,
+    directory: bool = False,
+    name: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> str:
+    """Pack artifacts that were read before; as `pack`."""
+    if not artifacts:
+        raise ValueError("nothing to pack: give at least one source")
+    ordered = sorted(artifacts, key=lambda artifact: artifact.components[0].id)
+    draft = _draft(ordered, name, metadata)
+    with scanner(progress) as scans, open_writer(destination, directory, overwrite) as writer:
+        digest = _write(draft, writer, scans)
+        _check_unchanged(draft.originals.values())
+    return digest
+
+
+def _check_unchanged(blobs: Iterable[Blob]) -> None:
+    """Refuse (SRC-02) files that changed since they were opened: they were read in several passes.
+
+    Their descriptors are given back.
+    """
+    for blob in blobs:
+        if isinstance(blob, FileBlob):
+            blob.check_unchanged()
+            blob.close()
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A bundle without its digests."""
+
+    manifest: Manifest
+    rows: Sequence[merge.MergedRow]
+    plan: Plan
+    originals: Mapping[str, Blob]
+    checksums: Mapping[str, Sequence[Range]]
+
+
+def _draft(
+    artifacts: Sequence[Artifact], name: str | None, metadata: Mapping[str, Any] | None
+) -> _Draft:
+    files = [file for artifact in artifacts for file in artifact.files]
+    _check_paths(files)
+    ranges = _ranges(artifacts)
+    plan = compose(files, ranges)
+    rows = merge.merge(artifacts, plan)
+    index = merge.build(rows, None)
+    data = tensor_index.encode(index)
+    tensor_index.decode(data)  # what an index cannot hold is refused before anything is written
+    stored_ranges: dict[str, set[Range]] = {}
+    for row in rows:
+        if row.tensor.length:
+            stored_ranges.setdefault(row.file, set()).add(row.range)
+    manifest = Manifest(
+        files=tuple(_entries(files, plan, data)),
+        tensor_count=len(index),
+        tensor_bytes=index.distinct_bytes(),
+        components=tuple(component for artifact in artifacts for component in artifact.components),
+        signatures=tuple(s for artifact in artifacts for s in artifact.signatures),
+        requirements=_requirements(artifacts, index.dtypes),
+        directories=tuple(d for artifact in artifacts for d in artifact.directories),
+        name=name,
+        metadata=metadata or {},
+    )
+    originals = {file.path: file.blob for file in files}
+    spans = {path: sorted(found) for path, found in stored_ranges.items()}
+    return _Draft(manifest, rows, plan, originals, spans)
+
+
+@checks("SRC-05")
+def _check_paths(files: Sequence[ArtifactFile]) -> None:
+    """Two sources cannot have one path, nor one that the bundle itself needs."""
+    for path, count in Counter(file.path for file in files).items():
+        if count > 1:
+            raise refuse(
+                "SRC-05",
+                path,
+                "each file once",
+                f"{count} files of this name",
+                "rename one of the sources, or pack each only once",
+            )
+        if path in paths.INDEX_FILES or path == paths.MANIFEST:
+            raise refuse(
+                "SRC-05",
+                path,
+                "a name that the bundle does not use itself",
+                path,
+                "rename the source",
+            )
+    settle(paths.check_collisions((file.path for file in files), "sources"))
+
+
+def _ranges(artifacts: Sequence[Artifact]) -> dict[str, list[Range]]:
+    """Each file's tensor ranges, each once, ascending; raises `BundleError` where they overlap."""
+    found: dict[str, set[Range]] = {}
+    for artifact in artifacts:
+        for tensor in artifact.tensors:
+            if tensor.length:
+                found.setdefault(tensor.path, set()).add((tensor.offset, tensor.length))
+    ranges = {path: sorted(spans) for path, spans in found.items()}
+    for path, spans in ranges.items():
+        for (start, length), (following, _) in pairwise(spans):
+            if start + length > following:
+                raise refuse(
+                    "TEN-09",
+                    f"{path}@{following}",
+                    "ranges that are the same or apart",
+                    f"two that overlap, the first {start}+{length}",
+                )
+    return ranges
+
+
+def _entries(files: Sequence[ArtifactFile], plan: Plan, index: bytes) -> Iterable[FileEntry]:
+    for file in files:
+        storage: manifests.Storage = "composed" if file.path in plan.composed else "stored"
+        size = file.blob.size
+        yield FileEntry(file.path, size, digests.PLACEHOLDER, file.media_type, file.role, storage)
+    yield FileEntry(paths.TENSORS, len(index), digests.PLACEHOLDER, INDEX_TYPE, "index")
+    if paths.RESIDUE in plan.stored:
+        size = plan.stored[paths.RESIDUE].size
+        yield FileEntry(paths.RESIDUE, size, digests.PLACEHOLDER, RESIDUE_TYPE, "index")
+    if plan.composed:
+        data = compositions.encode(compositions.from_segments(plan.composed))
+        yield FileEntry(
+            paths.COMPOSITIONS, len(data), digests.PLACEHOLDER, COMPOSITIONS_TYPE, "index"
+        )
+
+
+def _requirements(artifacts: Sequence[Artifact], dtypes: Iterable[str]) -> Requirements:
+    needs = [artifact.requirements for artifact in artifacts]
+    return Requirements(
+        frozenset().union(*(need.layers for need in needs)),
+        frozenset().union(*(need.custom_objects for need in needs)),
+        frozenset().union(*(need.ops for need in needs)),
+        frozenset(dtypes),
+    )
+
+
+def _write(draft: _Draft, writer: Writer, scans: Scanner) -> str:
+    """Write files, then index and manifest; returns the bundle's digest (rule WRT-03)."""
+    manifest = draft.manifest
+    writer.begin(len(manifests.encode(manifest)), manifest.stored, manifest.directories)
+    found: _Digests = dict(draft.plan.known)
+    composed = {e.path: scans.digest_later(draft.originals[e.path]) for e in manifest.composed}
+    file_digests = _write_stored(draft, writer, scans, found)
+    file_digests |= {path: digest.result() for path, digest in composed.items()}
+    small = {
+        paths.TENSORS: tensor_index.encode(merge.build(draft.rows, _with_empty(found, draft.rows)))
+    }
+    if draft.plan.composed:
+        small[paths.COMPOSITIONS] = compositions.encode(
+            compositions.from_segments(draft.plan.composed)
+        )
+    for path, data in small.items():
+        file_digests[path] = _copy(path, BytesBlob(data), (), writer, scans).digest
+    files = tuple(replace(entry, digest=file_digests[entry.path]) for entry in manifest.files)
+    data = manifests.encode(replace(manifest, files=files))
+    manifests.decode(data)
+    writer.finish(data)
+    return digests.of_bytes(data)
+
+
+def _write_stored(draft: _Draft, writer: Writer, scans: Scanner, found: _Digests) -> dict[str, str]:
+    file_digests = {}
+    for entry in draft.manifest.stored:
+        if entry.path in (paths.TENSORS, paths.COMPOSITIONS):
+            continue
+        spans = draft.checksums.get(entry.path, ())
+        unknown = [span for span in spans if (entry.path, span) not in found]
+        scan = _copy(entry.path, draft.plan.stored[entry.path], unknown, writer, scans)
+        found.update({(entry.path, span): raw for span, raw in scan.ranges.items()})
+        file_digests[entry.path] = scan.digest
+    return file_digests
+
+
+def _with_empty(found: _Digests, rows: Sequence[merge.MergedRow]) -> _Digests:
+    nothing = hashlib.sha256(b"").digest()
+    return found | {(row.file, row.range): nothing for row in rows if not row.tensor.length}
+
+
+def _copy(path: str, blob: Blob, spans: Sequence[Range], writer: Writer, scans: Scanner) -> Scan:
+    with writer.member(path) as sink:
+        scan = scans.scan(blob, spans, sink, crc=writer.needs_crc32)
+    writer.record(path, scan.crc32)
+    return scan

@@ -1,0 +1,1 @@
+"""Files that Keras writes: archives, HDF5 weights and models, configs."""

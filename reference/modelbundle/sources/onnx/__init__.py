@@ -1,0 +1,1 @@
+"""ONNX models: initialisers as byte ranges, signatures, operations."""

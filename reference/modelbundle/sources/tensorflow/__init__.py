@@ -1,0 +1,1 @@
+"""What TensorFlow writes, read without it: checkpoints and SavedModels."""
