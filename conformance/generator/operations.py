@@ -228,6 +228,24 @@ def _copies(suite: Suite) -> None:
                 arguments={"layout": other},
                 more={"expected.json": document(expected)},
             )
+    demanding = put("/extensions/org.example.audit/mustUnderstand", True)
+    stored = suite.twins["archive/rich"].make("manifest", demanding)
+    copied = {path: raw.digest(content) for path, content in stored.items()}
+    expected = {"digest": raw.digest(stored[raw.MANIFEST]), "copy": copied}
+    _case(
+        suite,
+        "copy/must-understand",
+        "A bundle that asks to be understood is carried by who need not understand it",
+        "archive/rich",
+        ["CPY-01", "CPY-02", "CPY-03"],
+        why,
+        operation="copy",
+        role="Copier",
+        arguments={"layout": "directory"},
+        change=demanding,
+        stage="manifest",
+        more={"expected.json": document(expected)},
+    )
     _case(
         suite,
         "copy/flipped",

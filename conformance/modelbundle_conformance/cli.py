@@ -86,7 +86,7 @@ def _choosing(parser: argparse.ArgumentParser) -> None:
                         help="can be given more than once; all without it")  # fmt: skip
     parser.add_argument("--level", choices=["core", "full"], default="core")
     parser.add_argument("--filter", action="append", default=[], metavar="AREA", dest="filters",
-                        help="an area, a case or a pattern; can be given more than once")  # fmt: skip
+                        help="an area, a case or a pattern; can be repeated")  # fmt: skip
 
 
 def _selection(options: argparse.Namespace) -> Selection:

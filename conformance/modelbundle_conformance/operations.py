@@ -181,14 +181,12 @@ def _check_copy(copy: Path, expected: Json | None) -> list[str]:
     if expected is None:
         return []
     if "copy" in expected:
-        return _compare(
-            expected["copy"], {p: d for p, d in _tree(copy).items() if d != "directory"}
-        )
+        return _compare(expected["copy"], _files(copy))
     if copy.is_file():
         found = _bundle_digest(copy)
         return [] if found == expected["digest"] else [f"the copy is {found}: another manifest"]
     found_files = _tree(copy)
-    stored = {path: how for path, how in found_files.items() if how != "directory"}
+    stored = _files(copy)
     manifest = stored.pop("manifest.json", "missing")
     if manifest != expected["digest"]:
         return [f"manifest.json of the copy: {manifest}, not {expected['digest']}"]
@@ -218,7 +216,7 @@ def _compare(wanted: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
 
 
 def _tree(path: Path) -> dict[str, str]:
-    """Everything at and below `path`: a digest for a file, else what it is. Links are not followed."""
+    """Everything at and below `path`: a digest for a file, else what it is; links unfollowed."""
     found: dict[str, str] = {}
     real = path.resolve()
     for each in [real] if real.is_file() else sorted(real.rglob("*")):
@@ -229,6 +227,10 @@ def _tree(path: Path) -> dict[str, str]:
         else:
             found[name] = "directory" if stat.S_ISDIR(mode) else "neither file nor directory"
     return found
+
+
+def _files(path: Path) -> dict[str, str]:
+    return {name: how for name, how in _tree(path).items() if how != "directory"}
 
 
 def _changes(

@@ -17,7 +17,7 @@ from modelbundle_conformance.report import claims
 from modelbundle_conformance.scoring import BAD, STATUSES
 
 _MARKS = {
-    "pass": "✓", "fail": "✗", "xfail": "(✗)", "xpass": "✗✓", "unsupported": "–", "crash": "✗ crash",
+    "pass": "✓", "fail": "✗", "xfail": "(✗)", "xpass": "✗✓", "unsupported": "o", "crash": "✗ crash",
     "timeout": "✗ timeout", "unresolvable": "?",
 }  # fmt: skip
 
@@ -26,14 +26,16 @@ _STYLE = """
 @media (prefers-color-scheme: dark) { :root { --bad: #ff8a8a; --good: #7fd69a; --dim: #a0a0a0 } }
 body { font: 16px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem }
 table { border-collapse: collapse; width: 100%; margin: .5rem 0 1.5rem }
-th, td { text-align: left; vertical-align: top; padding: .2rem .6rem; border-bottom: 1px solid var(--line) }
+th, td { text-align: left; vertical-align: top; padding: .2rem .6rem }
+th, td { border-bottom: 1px solid var(--line) }
 thead th { border-bottom-width: 2px }
 tbody th { font-weight: normal; font-family: ui-monospace, monospace; overflow-wrap: anywhere }
 td.number { text-align: right; font-variant-numeric: tabular-nums }
 .pass { color: var(--good) } .fail, .xpass, .crash, .timeout, .unresolvable { color: var(--bad) }
 .xfail, .unsupported { color: var(--dim) }
 td small { display: block; color: inherit; overflow-wrap: anywhere }
-form { position: sticky; top: 0; background: Canvas; padding: .6rem 0; display: flex; gap: 1rem; flex-wrap: wrap }
+form { position: sticky; top: 0; background: Canvas; padding: .6rem 0 }
+form { display: flex; gap: 1rem; flex-wrap: wrap }
 summary { font-size: 1.15rem; cursor: pointer; padding: .3rem 0 }
 [hidden] { display: none }
 """
@@ -44,12 +46,13 @@ const rows = [...document.querySelectorAll("tr[data-statuses]")];
 const sections = [...document.querySelectorAll("details")];
 form.hidden = false;
 function filter() {
-  const words = form.words.value.toLowerCase().split(/\\s+/).filter(Boolean), status = form.status.value;
+  const words = form.words.value.toLowerCase().split(/\\s+/).filter(Boolean);
+  const status = form.status.value, matches = status === "bad" ? BAD : [status];
   const chosen = words.length > 0 || status !== "";
   let count = 0;
   for (const row of rows) {
     const given = row.dataset.statuses.split(" ");
-    const right = status === "" || (status === "bad" ? given.some(s => BAD.includes(s)) : given.includes(status));
+    const right = status === "" || given.some(each => matches.includes(each));
     row.hidden = !(right && words.every(word => row.dataset.words.includes(word)));
     count += !row.hidden;
   }
@@ -76,7 +79,7 @@ def page(report: Json) -> str:
         "<title>modelbundle conformance</title>", f"<style>{_STYLE}</style>", "</head>", "<body>",
         "<main>", "<h1>modelbundle conformance</h1>",
         f"<p>Standard {escape(report['standard'])}; {report['suite']['cases']} cases, "
-        f"<code>{escape(report['suite']['digest'][:19])}…</code>; made {escape(report['made'])}.</p>",
+        f"<code>{report['suite']['digest'][:19]}…</code>; made {report['made']}.</p>",
         *_overview(runs), _filter(), "<h2>Cases</h2>", *_areas(runs), *_rules(report), "</main>",
         f"<script>{bad}{_SCRIPT}</script>", "</body>", "</html>", "",
     ])  # fmt: skip
@@ -146,7 +149,8 @@ def _row(key: tuple[str, str, str], results: dict[int, Json], columns: int) -> s
     statuses = " ".join(sorted({result["status"] for result in results.values()}))
     cells = "".join(_cell(results.get(number)) for number in range(columns))
     doing = role if operation in role.lower() or role != "Reader" else f"{role}, {operation}"
-    return (f'<tr data-words="{words}" data-statuses="{statuses}"><th scope="row">{escape(case)}</th>'
+    return (f'<tr data-words="{words}" data-statuses="{statuses}">'
+            f'<th scope="row">{escape(case)}</th>'
             f"<td>{doing}</td><td>{rules}</td>{cells}</tr>")  # fmt: skip
 
 
@@ -178,12 +182,12 @@ def _rules(report: Json) -> Iterator[str]:
         cells = "".join(_share(own[key], whole[key])
                         for own, whole in zip(passed, asked, strict=True))  # fmt: skip
         note = f"<small>{escape(rule['untestable'])}</small>" if "untestable" in rule else ""
-        yield f'<tr><th scope="row">{key}</th><td>{rule["level"]}</td><td>{rule["cases"]}{note}</td>'
-        yield f"{cells}</tr>"
+        yield f'<tr><th scope="row">{key}</th><td>{rule["level"]}</td>'
+        yield f"<td>{rule['cases']}{note}</td>{cells}</tr>"
     yield "</tbody></table>"
 
 
 def _share(passed: int, asked: int) -> str:
     if not asked:
-        return "<td>–</td>"
+        return "<td>not asked</td>"
     return f'<td class="{"pass" if passed == asked else "fail"}">{passed} of {asked} pass</td>'

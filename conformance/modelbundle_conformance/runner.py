@@ -34,7 +34,7 @@ class Setup:
     command: Sequence[str]
     persistent: bool = False
     jobs: int = 1
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     unsupported: frozenset[str] = frozenset()
     """Features declared on the command line."""
     known: Sequence[ExpectedFailure] = ()

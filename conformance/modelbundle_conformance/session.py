@@ -164,7 +164,7 @@ class SessionTool:
         if path.parent != self._scratch or not isinstance(length, int):
             raise ValueError("file is no name of a file in the scratch folder, or length no number")
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with open(handle, "rb") as file:
+        with os.fdopen(handle, "rb") as file:
             status = os.fstat(handle)
             if not stat.S_ISREG(status.st_mode) or not 0 <= offset <= status.st_size - length:
                 raise ValueError(f"{path.name} has no {length} bytes at {offset}")
@@ -215,9 +215,9 @@ class SessionTool:
                 raise _Ended(Answer("crash", str(flood))) from None
             self._pending += reader.stdout
             reader.stdout.clear()
-            if not reader.open or (ended and not came):
-                if b"\n" not in self._pending:
-                    raise _Ended(self._crash())
+            last = not reader.open or (ended and not came)
+            if last and b"\n" not in self._pending:
+                raise _Ended(self._crash())
 
     def _next_object(self) -> Json | None:
         while b"\n" in self._pending:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from modelbundle.bundle import Bundle, Tensor
     from modelbundle.bundle import open_bundle as open
     from modelbundle.comparing import diff
+    from modelbundle.copying import copy
     from modelbundle.core.findings import BundleError, Finding, UnsupportedError
     from modelbundle.packing import pack
     from modelbundle.rules import Report, validate
@@ -32,6 +33,7 @@ __all__ = [
     "Report",
     "Tensor",
     "UnsupportedError",
+    "copy",
     "diff",
     "open",
     "pack",
@@ -46,6 +48,7 @@ _HOMES = {
     "Report": "modelbundle.rules",
     "Tensor": "modelbundle.bundle",
     "UnsupportedError": "modelbundle.core.findings",
+    "copy": "modelbundle.copying",
     "diff": "modelbundle.comparing",
     "pack": "modelbundle.packing",
     "unpack": "modelbundle.unpacking",

@@ -99,7 +99,8 @@ def limit(words: str) -> int:
     found = re.match(r"([0-9,]+)(?:\^([0-9]+))?( \u2212 1)?(?: (KiB|MiB|GiB))?", words)
     assert found, words
     unit = {None: 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}[found[4]]
-    return (int(found[1].replace(",", "")) ** int(found[2] or 1) - bool(found[3])) * unit
+    number = int(found[1].replace(",", "")) ** int(found[2] or 1)
+    return int(number - bool(found[3])) * unit
 
 
 def test_limits_of_the_text_are_those_of_the_reference() -> None:

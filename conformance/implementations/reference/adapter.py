@@ -14,6 +14,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -185,39 +186,41 @@ class Session:
 
     def answer(self, request: Json) -> Json:
         """The answer to one request."""
-        match request["cmd"]:
-            case "hello":
-                self._scratch = Path(request["scratch"])
-                return self._adapter.hello()
-            case "open":
-                self._count += 1
-                bundle = self._adapter.open(Path(request["path"]), request.get("digest"))
-                self._bundles[self._count] = bundle
-                return {"bundle": self._count, "digest": bundle.digest}
-            case "list":
-                return self._adapter.list(self._bundles[request["bundle"]])
-            case "read":
-                return self._read(self._bundles[request["bundle"]], request)
-            case "close":
-                self._bundles.pop(request["bundle"]).close()
-                return {}
-            case "stop":
-                return {}
-        return whole(self._adapter, request)
+        command = request["cmd"]
+        if command == "hello":
+            self._scratch = Path(request["scratch"])
+        if command in ("open", "list", "read", "close"):
+            answer: Json = getattr(self, f"_{command}")(request)
+            return answer
+        return {} if command == "stop" else whole(self._adapter, request)
 
-    def _read(self, bundle: Bundle, request: Json) -> Json:
+    def _open(self, request: Json) -> Json:
+        bundle = self._adapter.open(Path(request["path"]), request.get("digest"))
+        self._count += 1
+        self._bundles[self._count] = bundle
+        return {"bundle": self._count, "digest": bundle.digest}
+
+    def _list(self, request: Json) -> Json:
+        return self._adapter.list(self._bundles[request["bundle"]])
+
+    def _close(self, request: Json) -> Json:
+        self._bundles.pop(request["bundle"]).close()
+        return {}
+
+    def _read(self, request: Json) -> Json:
         """A tensor or a file, in a file of the scratch folder."""
+        bundle = self._bundles[request["bundle"]]
+        name = request.get("tensor")
+        data = (self._adapter.file(bundle, request["file"]) if name is None
+                else self._adapter.tensor(bundle, name))  # fmt: skip
         self._count += 1
         path = self._scratch / f"{self._count}.bin"
-        if "file" in request:
-            data = self._adapter.file(bundle, request["file"])
-            path.write_bytes(data)
-            return {"file": path.name, "offset": 0, "length": len(data)}
-        data = self._adapter.tensor(bundle, request["tensor"])
         path.write_bytes(data)
-        tensor = bundle.tensors[request["tensor"]]
-        return {"file": path.name, "offset": 0, "length": len(data),
-                "dtype": tensor.dtype, "shape": list(tensor.shape)}  # fmt: skip
+        answer = {"file": path.name, "offset": 0, "length": len(data)}
+        if name is None:
+            return answer
+        tensor = bundle.tensors[name]
+        return {**answer, "dtype": tensor.dtype, "shape": list(tensor.shape)}
 
 
 def serve(adapter: Adapter) -> int:
@@ -227,7 +230,7 @@ def serve(adapter: Adapter) -> int:
         os.dup2(2, 1)  # what a library prints does not come between the answers
         for line in sys.stdin.buffer:
             request = json.loads(line)
-            answer = answered(lambda request=request: session.answer(request))
+            answer = answered(partial(session.answer, request))
             print(json.dumps({"seq": request["seq"], **answer}), file=out, flush=True)
             if request["cmd"] == "stop":
                 break

@@ -231,13 +231,20 @@ def _custom_order(custom: CustomObject) -> tuple[str, str, str, str]:
     return custom.registered_name, custom.class_name, custom.module or "", custom.component
 
 
-def decode(data: bytes) -> Manifest:
-    """The manifest that `data` holds; raises `BundleError` with what one stage of checks found."""
+_UNDERSTANDING = frozenset({"COM-03", "EXT-02"})
+
+
+def decode(data: bytes, *, carried: bool = False) -> Manifest:
+    """The manifest that `data` holds; raises `BundleError` with what one stage of checks found.
+
+    `carried`: for a Copier, which need not understand what it carries (COM-03, EXT-02).
+    """
     settle(check_size(len(data)))
     value = canonical_json.decode(data, PLACE)
     settle(manifest_rules.check_version(value))
     settle(manifest_rules.check_shape(value))
-    settle(manifest_rules.check_content(value))
+    findings = manifest_rules.check_content(value)
+    settle(f for f in findings if not (carried and f.rule in _UNDERSTANDING))
     return _manifest(value)
 
 
