@@ -116,7 +116,7 @@ def merge(suite: Suite, reports: Sequence[Json]) -> Json:
 
 def failed(run: Json) -> bool:
     """Whether anything in a run is not as it should be."""
-    return any(run["counts"][status] for status in BAD)
+    return any(result["status"] in BAD for result in run["results"])
 
 
 def claims(run: Json) -> list[str]:

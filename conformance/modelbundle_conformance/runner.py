@@ -12,6 +12,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from modelbundle_conformance.answers import Answer
@@ -49,6 +50,15 @@ class Result:
     outcome: Outcome | None = None
 
 
+@dataclass
+class _Station:
+    """A place to work at, the tool that works there, and the item that it did last."""
+
+    space: Workspace
+    tool: Tool
+    last: Item | None = None
+
+
 Listener = Callable[[Result], None]
 
 
@@ -66,27 +76,20 @@ class Run:
 
     def execute(self, items: Sequence[Item], listener: Listener) -> list[Result]:
         """Run `items` and score them, in the order given."""
-        self.hello = self._say_hello()
-        left_out = [Result(item, Score("unsupported", why)) for item in items
-                    if (why := self._undeclared(item))]  # fmt: skip
-        for result in left_out:
-            self._take(result, listener)
-        runnable = [item for item in items if item.key not in self._results]
-        for accepted in (True, False):
-            self._batch([i for i in runnable if (i.case.verdict == "accept") == accepted], listener)
+        with ExitStack() as stack:
+            stations = [self._station(stack) for _ in range(max(self.setup.jobs, 1))]
+            self.hello = stations[0].tool.hello()
+            for item in items:
+                if why := self._undeclared(item):
+                    self._take(Result(item, Score("unsupported", why)), listener)
+            runnable = [item for item in items if item.key not in self._results]
+            for accepted in (True, False):
+                batch = [i for i in runnable if (i.case.verdict == "accept") == accepted]
+                self._batch(batch, stations, listener)
+            for station in stations:
+                if isinstance(station.tool, SessionTool):
+                    self._blame(station, station.tool.stop(), listener)
         return [self._results[item.key] for item in items if item.key in self._results]
-
-    def stop(self) -> None:
-        """Begin no further item."""
-        self._stop.set()
-
-    def _say_hello(self) -> Hello:
-        with Workspace(self.suite) as space:
-            tool = self._tool(space)
-            try:
-                return tool.hello()
-            finally:
-                tool.close()
 
     def _undeclared(self, item: Item) -> str:
         """Why an item is not run; empty where it is."""
@@ -97,25 +100,31 @@ class Run:
         offered = self.hello.operations or {first[0] for first in OPERATIONS.values()}
         return "" if item.operation in offered else f"the tool does not offer {item.operation}"
 
-    def _tool(self, space: Workspace) -> Tool:
-        if self.setup.persistent:
-            return SessionTool(self.setup.command, self.setup.limits, space.scratch)
-        return FilterTool(self.setup.command, self.setup.limits)
+    def _station(self, stack: ExitStack) -> _Station:
+        space = stack.enter_context(Workspace(self.suite))
+        command, limits = self.setup.command, self.setup.limits
+        tool: Tool = (SessionTool(command, limits, space.scratch) if self.setup.persistent
+                      else FilterTool(command, limits))  # fmt: skip
+        stack.callback(tool.close)
+        return _Station(space, tool)
 
-    def _batch(self, items: Iterable[Item], listener: Listener) -> None:
+    def _batch(
+        self, items: Iterable[Item], stations: Sequence[_Station], listener: Listener
+    ) -> None:
+        """Run `items` on all stations; none is left running when this returns or raises."""
         waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
         for item in items:
             waiting.put(item)
         faults: list[BaseException] = []
-        workers = [threading.Thread(target=self._work, args=(waiting, listener, faults))
-                   for _ in range(max(self.setup.jobs, 1))]  # fmt: skip
+        workers = [threading.Thread(target=self._work, args=(waiting, station, listener, faults))
+                   for station in stations]  # fmt: skip
         for worker in workers:
             worker.start()
         try:
             for worker in workers:
                 worker.join()
-        except KeyboardInterrupt:
-            self.stop()
+        except BaseException:
+            self._stop.set()
             for worker in workers:
                 worker.join()
             raise
@@ -123,45 +132,42 @@ class Run:
             raise faults[0]
 
     def _work(
-        self, waiting: queue.SimpleQueue[Item], listener: Listener, faults: list[BaseException]
-    ) -> None:
+        self, waiting: queue.SimpleQueue[Item], station: _Station, listener: Listener,
+        faults: list[BaseException],
+    ) -> None:  # fmt: skip
         try:
-            with Workspace(self.suite) as space:
-                tool = self._tool(space)
-                try:
-                    self._work_on(waiting, listener, tool, space)
-                finally:
-                    tool.close()
+            self._work_on(waiting, station, listener)
         except BaseException as error:  # a fault of the runner: told, not taken for the tool's
             faults.append(error)
-            self.stop()
+            self._stop.set()
 
     def _work_on(
-        self, waiting: queue.SimpleQueue[Item], listener: Listener, tool: Tool, space: Workspace
+        self, waiting: queue.SimpleQueue[Item], station: _Station, listener: Listener
     ) -> None:
-        last: Item | None = None
+        tool, space = station.tool, station.space
         while not self._stop.is_set():
             try:
                 item = waiting.get_nowait()
             except queue.Empty:
                 break
-            self._blame(last, tool, listener)
-            fresh = not isinstance(tool, SessionTool) or tool.fresh
+            fresh = True
+            if isinstance(tool, SessionTool):
+                self._blame(station, tool.died(), listener)
+                fresh = tool.fresh
             outcome = perform(item, tool, space)
             if outcome.answer.ended == "crash" and not fresh:
                 again = perform(item, tool, space)
-                if last is not None and again.answer.ended != "crash":
-                    self._settle(last, Outcome(_late(outcome.answer.detail)), listener)
+                if again.answer.ended != "crash":
+                    self._blame(station, outcome.answer.detail, listener)
                 outcome = again
             self._settle(item, outcome, listener)
-            last = item
-        self._blame(last, tool, listener)
+            station.last = item
 
-    def _blame(self, last: Item | None, tool: Tool, listener: Listener) -> None:
+    def _blame(self, station: _Station, how: str, listener: Listener) -> None:
         """A process that ended after its answer is a crash in the item that was answered."""
-        how = tool.died() if isinstance(tool, SessionTool) else ""
-        if how and last is not None:
-            self._settle(last, Outcome(_late(how)), listener)
+        if how and station.last is not None:
+            late = Answer("crash", f"ended after its answer: {how}")
+            self._settle(station.last, Outcome(late), listener)
 
     def _settle(self, item: Item, outcome: Outcome, listener: Listener) -> None:
         with self._lock:
@@ -174,7 +180,3 @@ class Run:
         with self._lock:
             self._results[result.item.key] = result
             listener(result)
-
-
-def _late(how: str) -> Answer:
-    return Answer("crash", f"ended after its answer: {how}")

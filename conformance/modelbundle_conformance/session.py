@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from modelbundle_conformance.answers import VERDICTS, Answer, clip, malformed, parsed
-from modelbundle_conformance.cases import Json
+from modelbundle_conformance.cases import Json, UsageError
 from modelbundle_conformance.processes import Flood, Limits, Process, Reader, start
 from modelbundle_conformance.tools import Hello, Request, line
 
@@ -61,11 +61,11 @@ class SessionTool:
         """Whether the process has answered nothing yet: what it does is due to this request."""
 
     def hello(self) -> Hello:
-        """What the tool says of itself when it starts."""
+        """What the tool says of itself when it starts. Raises `UsageError` where it does not."""
         try:
             return self._start()
-        except _Ended:
-            return Hello()
+        except _Ended as ended:
+            raise UsageError(f"the tool does not start: {ended.answer.detail}") from ended
 
     def died(self) -> str:
         """How the process ended since its last answer; empty where it still runs."""
@@ -93,13 +93,20 @@ class SessionTool:
             self._end()
         return replace(answer, seconds=time.monotonic() - started)
 
-    def close(self) -> None:
-        """Ask the tool to stop; end it if it does not."""
+    def stop(self) -> str:
+        """Ask the tool to stop; how the process ended, if it had crashed before it was asked."""
+        how = ""
         if self._process is not None:
-            with suppress(_Ended, _Refused):
+            try:
                 self._exchange({"cmd": "stop"}, time.monotonic() + 1)
-                with suppress(Exception):
-                    self._process.popen.wait(1)
+            except (_Ended, _Refused):
+                status = self._process.popen.poll()
+                how = self._process.status() if status else ""
+        self._end()
+        return how
+
+    def close(self) -> None:
+        """End the process."""
         self._end()
 
     def _end(self) -> None:
@@ -149,7 +156,7 @@ class SessionTool:
     def _tensor(self, row: Json, handle: Json, deadline: float) -> Json:
         given = self._exchange({"cmd": "read", **handle, "tensor": row["name"]}, deadline).data
         with _shape("read"):
-            known = {key: given[key] for key in ("dtype", "shape")}
+            known = {key: _same(row, given, key) for key in ("dtype", "shape")}
             return {**row, **known, "digest": self._digest(given)}
 
     def _file(self, entry: Json, handle: Json, deadline: float) -> Json:
@@ -253,6 +260,13 @@ def _shape(command: str) -> Iterator[None]:
     except (KeyError, TypeError, ValueError, OSError) as error:
         detail = f"the answer to {command} is not as agreed: {clip(str(error))}"
         raise _Ended(Answer("crash", detail)) from error
+
+
+def _same(row: Json, given: Json, key: str) -> Any:
+    """What `list` and `read` both say; where they do not agree, something that no case expects."""
+    if row[key] == given[key]:
+        return row[key]
+    return f"{clip(row[key], 40)} in list, {clip(given[key], 40)} in read"
 
 
 def _hash(file: Any, length: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,7 @@ def main() -> int:
     """Returns 1 where `--strict` is given and a limit is missed."""
     arguments = _parser().parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-", dir=arguments.scratch) as folder:
+        print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}: ratios need a quiet machine")
         print(_ROW.format("what", "measured", "", "limit", "", ""), flush=True)
         figures = list(_show(_measure(Path(folder), arguments.runs, arguments.only or _PARTS)))
     if arguments.json:

@@ -274,7 +274,7 @@ class Tensor:
         if self.row.dtype == dtypes.STRING:
             from modelbundle.core.strings import decode
 
-            return decode(bytes(self.data()), self.row.shape, self.row.name)
+            return decode(bytes(self.data()), self.row.shape, f"{self.row.file}@{self.row.offset}")
         array = np.frombuffer(self.data(), dtypes.to_numpy(self.row.dtype))
         if self._bundle.verify and self.row.dtype == "bool":
             settle(check_bool(self.row, int(array.view(np.uint8).max(initial=0))))

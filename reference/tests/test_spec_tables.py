@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from spec_text import DOCUMENTS, ROOT, SCHEMAS, SPEC, rows
 
-from modelbundle.core import dtypes, manifest, tensor_index
+from modelbundle.core import component_kinds, dtypes, manifest, tensor_index
 from modelbundle.core.findings import CHECKS, UNSUPPORTED
 from modelbundle.core.limits import LIMITS
 from modelbundle.sources import protobuf_wire, safetensors, spool
@@ -144,6 +144,13 @@ def test_properties_of_kinds_in_the_text_are_those_of_the_schema() -> None:
             assert "enum" in node or TYPES.get(words, node) == node, (kind, name)
 
 
+def test_properties_of_kinds_in_the_schema_are_those_of_the_reference() -> None:
+    for name, kind in component_kinds._KINDS.items():
+        schema = SCHEMAS["manifest"]["$defs"][name]
+        assert schema["properties"].keys() == kind.required.keys() | kind.optional.keys()
+        assert set(schema.get("required", ())) == kind.required.keys()
+
+
 def test_roles_of_the_text_are_those_of_the_reference() -> None:
     assert {row[0].strip("`") for row in rows("06-tensor-index.md", "role")} == tensor_index.ROLES
 
@@ -165,6 +172,13 @@ def test_rules_that_the_reference_checks_are_in_the_text() -> None:
     rules = {rule.id: rule for rule in rule_table.collect()}
     assert rules.keys() >= CHECKS.keys()
     assert {rule for rule in rules if rules[rule].verdict == "unsupported"} == UNSUPPORTED
+
+
+def test_rules_that_the_code_names_are_in_the_text() -> None:
+    rules = {rule.id for rule in rule_table.collect()}
+    for path in sorted((ROOT / "reference" / "modelbundle").rglob("*.py")):
+        named = set(re.findall(r'"([A-Z]{3}-[0-9]{2})"', path.read_text("utf-8")))
+        assert named <= rules, path.name
 
 
 CHAPTER = "- **ABC-01** A Writer MUST count.\n- **ABC-02** (Full) A Reader\n  SHOULD sing.\n"

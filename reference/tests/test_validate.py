@@ -219,7 +219,7 @@ def test_what_is_no_bundle(tmp_path: Path) -> None:
     assert rules(mb.validate(tmp_path / "folder")) == {"RDR-01"}
     assert rules(mb.validate(tmp_path / "empty")) == {"ARC-01"}
     assert rules(mb.validate(tmp_path / "text")) == {"ARC-01"}
-    assert rules(mb.validate(tmp_path / "pipe")) == {"SRC-03"}
+    assert rules(mb.validate(tmp_path / "pipe")) == {"RDR-01"}
     for missing in ("nothing",):
         with pytest.raises(OSError, match=missing):
             mb.validate(tmp_path / missing)

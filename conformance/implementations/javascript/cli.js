@@ -13,8 +13,8 @@ import { validateBundle } from './src/validator.js';
 import { writeFromSpec } from './src/spec-writer.js';
 
 const STATUS = { accept: 0, reject: 1, unsupported: 2 };
-const USAGE = `usage: cli.js validate PATH [--structure] | read PATH [--digest D] | unpack PATH DIR [--digest D]
-  | copy PATH DEST | write SPEC.json DEST   (--json)`;
+const USAGE = 'usage: cli.js validate PATH [--structure] [--sources] | read PATH [--digest D] | ' +
+  'unpack PATH DIR [--digest D] | copy PATH DEST | write SPEC.json DEST (--json)';
 
 /** @param {unknown} answer @param {number} status */
 function finish(answer, status) {
@@ -28,7 +28,7 @@ function finish(answer, status) {
 function loadSchemas(folder) {
   /** @type {Record<string, object>} */
   const documents = {};
-  for (const name of ['manifest', 'tensor_index', 'compositions']) {
+  for (const name of ['manifest', 'tensor_index', 'compositions', 'topology', 'object_graph']) {
     documents[name] = JSON.parse(readFileSync(`${folder}/${name}.schema.json`, 'utf8'));
   }
   return compileSchemas(documents);
@@ -36,10 +36,10 @@ function loadSchemas(folder) {
 
 const SCHEMAS = process.env.MODELBUNDLE_SCHEMAS ?? new URL('../../../schemas', import.meta.url).pathname;
 
-/** @type {Record<string, (operands: string[], options: { digest?: string, structure?: boolean }) => Promise<[unknown, number]>>} */
+/** @type {Record<string, (operands: string[], options: { digest?: string, structure?: boolean, sources?: boolean }) => Promise<[unknown, number]>>} */
 const OPERATIONS = {
-  async validate([path], { structure = false }) {
-    const { digest, report } = await validateBundle(node, await locate(path), { schemas: loadSchemas(SCHEMAS), structure });
+  async validate([path], { structure = false, sources = false }) {
+    const { digest, report } = await validateBundle(node, await locate(path), { schemas: loadSchemas(SCHEMAS), structure, sources });
     const { verdict, findings } = report;
     const answer = {
       ...(digest ? { digest } : {}),
@@ -88,7 +88,7 @@ async function main() {
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
-      options: { json: { type: 'boolean' }, digest: { type: 'string' }, structure: { type: 'boolean' } },
+      options: { json: { type: 'boolean' }, digest: { type: 'string' }, structure: { type: 'boolean' }, sources: { type: 'boolean' } },
     });
     const [name, ...operands] = positionals;
     if (!Object.hasOwn(OPERATIONS, name ?? '') || !operands.length) throw new NoAnswer(USAGE);
@@ -106,4 +106,10 @@ async function main() {
   }
 }
 
+// Node's own status for a crash is 1, which would be a verdict.
+process.on('uncaughtException', (error) => {
+  const lines = String(error.stack ?? error).split('\n').map(escapeText);
+  process.stderr.write(`${lines.join('\n')}\n`);
+  process.exit(70);
+});
 await main();

@@ -199,7 +199,8 @@ def check_content(value: _Json) -> Iterator[Finding]:
     yield from _check_totals(files)
     yield from _check_index_files(files)
     yield from _check_directories(directories, sorted(listed))
-    yield from paths.check_collisions([*listed, *directories], f"{PLACE}#/files")
+    own = [] if paths.MANIFEST in listed else [paths.MANIFEST]  # else PTH-06 says it
+    yield from paths.check_collisions([*own, *listed, *directories], f"{PLACE}#/files")
     yield from _check_components(value["components"], frozenset(listed))
     yield from _check_kinds(value["components"])
     ids = frozenset(component["id"] for component in value["components"])

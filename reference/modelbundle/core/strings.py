@@ -21,16 +21,14 @@ _MAX_VARINT_BYTES = 10
 
 
 @checks("TEN-13")
-def decode(data: bytes, shape: Sequence[int], name: str) -> NDArray[np.object_]:
-    """The elements, as `bytes` objects, shape `shape`; raises `BundleError` (TEN-13)."""
+def decode(data: bytes, shape: Sequence[int], place: str) -> NDArray[np.object_]:
+    """The elements, as `bytes` objects, shape `shape`; raises `BundleError` (TEN-13) at `place`."""
     count = prod(shape)
-    lengths, at = _lengths(data, count, name)
+    lengths, at = _lengths(data, count, place)
     if len(data) - at - 4 != sum(lengths):
-        raise refuse("TEN-13", name, f"{sum(lengths)} bytes of strings", f"{len(data) - at - 4}")
+        raise refuse("TEN-13", place, f"{sum(lengths)} bytes of strings", f"{len(data) - at - 4}")
     if struct.unpack_from("<L", data, at)[0] != checksum(lengths):
-        raise refuse(
-            "TEN-13", f"{name}@{at}", "the masked crc32c of the lengths", data[at : at + 4].hex()
-        )
+        raise refuse("TEN-13", place, "the masked crc32c of the lengths", data[at : at + 4].hex())
     at += 4
     elements = np.empty(count, dtype=object)
     for number, length in enumerate(lengths):
@@ -39,14 +37,14 @@ def decode(data: bytes, shape: Sequence[int], name: str) -> NDArray[np.object_]:
     return elements.reshape(shape)
 
 
-def _lengths(data: bytes, count: int, name: str) -> tuple[list[int], int]:
+def _lengths(data: bytes, count: int, place: str) -> tuple[list[int], int]:
     lengths: list[int] = []
     at = 0
     for _ in range(count):
         value = shift = 0
         while True:
             if at >= len(data) - 4 or shift >= 7 * _MAX_VARINT_BYTES:
-                raise refuse("TEN-13", f"{name}@{at}", f"{count} lengths", f"{len(lengths)}")
+                raise refuse("TEN-13", place, f"{count} lengths", f"{len(lengths)}")
             byte = data[at]
             at += 1
             value |= (byte & 0x7F) << shift

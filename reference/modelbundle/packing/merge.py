@@ -22,11 +22,13 @@ import numpy as np
 from modelbundle.core import dtypes
 from modelbundle.core.blobs import Blob
 from modelbundle.core.digests import DIGEST_BYTES
+from modelbundle.core.findings import checks, refuse
 from modelbundle.core.tensor_index import U1, U4, U8, Namespace, TensorIndex
 from modelbundle.packing.compose import MIN_SHARED_BYTES, Plan
 from modelbundle.sources.artifact import Artifact, ArtifactTensor
 from modelbundle.storage.scan import Range
 
+MAX_DTYPES = 256
 _DISTINCTIVE_BYTES = 64
 _KERAS = "keras"
 
@@ -236,6 +238,15 @@ def _numbered(names: Sequence[str]) -> list[str]:
     return unique
 
 
+@checks("WRT-04")
+def _check_dtypes(found: Sequence[str]) -> None:
+    """A code of a dtype is one byte."""
+    if len(found) > MAX_DTYPES:
+        hint = "strings of many widths are many dtypes: pack them in several bundles"
+        expected = f"at most {MAX_DTYPES} dtypes in a bundle"
+        raise refuse("WRT-04", "tensors.msgpack#/dtypes", expected, len(found), hint)
+
+
 def build(
     rows: Sequence[MergedRow], digest: Mapping[tuple[str, Range], bytes] | None
 ) -> TensorIndex:
@@ -248,6 +259,7 @@ def build(
         "files": sorted({row.file for row in ordered}),
         "roles": sorted({str(row.tensor.role) for row in ordered}),
     }
+    _check_dtypes(tables["dtypes"])
     code = {name: {entry: at for at, entry in enumerate(table)} for name, table in tables.items()}
     raw = bytes(DIGEST_BYTES * len(ordered))
     if digest is not None:

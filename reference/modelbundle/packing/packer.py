@@ -172,7 +172,8 @@ def _check_paths(files: Sequence[ArtifactFile]) -> None:
                 path,
                 "rename the source",
             )
-    settle(paths.check_collisions((file.path for file in files), "sources"))
+    own = sorted({paths.MANIFEST, *paths.INDEX_FILES})
+    settle(paths.check_collisions([*own, *(file.path for file in files)], "sources"))
 
 
 def _ranges(artifacts: Sequence[Artifact]) -> dict[str, list[Range]]:

@@ -6,6 +6,7 @@ format holds for a bundle too, whoever wrote it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from functools import cache
 
@@ -14,11 +15,12 @@ import numpy as np
 from modelbundle.bundle import Bundle, check_bool
 from modelbundle.core import dtypes, paths, strings
 from modelbundle.core.blobs import Blob, ComposedBlob, SliceBlob, walk
+from modelbundle.core.digests import of_raw
 from modelbundle.core.findings import BundleError, Finding, checks, clip
 from modelbundle.core.manifest import Component, Requirements
 from modelbundle.core.tensor_index import Row
 from modelbundle.sources import recognition
-from modelbundle.sources.artifact import Artifact, ArtifactTensor, Tree
+from modelbundle.sources.artifact import Artifact, ArtifactFile, ArtifactTensor, Tree
 
 SOURCE_KINDS = frozenset(
     {
@@ -52,7 +54,7 @@ def _check_elements(bundle: Bundle) -> Iterator[Finding]:
 def _check_string(bundle: Bundle, row: Row) -> Iterator[Finding]:
     data = bundle.storage.blob(row.file).read(row.offset, row.length)
     try:
-        strings.decode(data, row.shape, row.name)
+        strings.decode(data, row.shape, f"{row.file}@{row.offset}")
     except BundleError as error:
         yield from error.findings
 
@@ -84,6 +86,33 @@ def _check_source(
     if found != component.kind:
         yield Finding("COM-06", clip(component.id), f"files of a {component.kind}", found)
     yield from _check_tensors(bundle, component, artifact)
+    yield from _check_derived(bundle, artifact)
+
+
+def _check_derived(bundle: Bundle, artifact: Artifact) -> Iterator[Finding]:
+    """Findings (COM-06) where a part or a derived file is not what the source gives."""
+    for file in artifact.files:
+        entry = bundle.manifest.by_path.get(file.path)
+        if entry is None or file.role == "source" or _is_whole_segment(bundle, artifact, file):
+            continue
+        whole = hashlib.sha256()
+        for chunk in walk(file.blob):
+            whole.update(chunk)
+        if entry.digest != of_raw(whole.digest()):
+            hint = "the file does not follow from the source"
+            found = f"other bytes ({entry.digest})"
+            yield Finding("COM-06", file.path, "what the source gives", found, hint)
+
+
+def _is_whole_segment(bundle: Bundle, artifact: Artifact, file: ArtifactFile) -> bool:
+    """Whether a source is composed of the file, so that nothing needs to be read."""
+    segment = (file.path, 0, file.blob.size)
+    composed = {entry.path for entry in bundle.manifest.composed}
+    return any(
+        segment in bundle.compositions.segments_of(source.path)
+        for source in artifact.files
+        if source.path in composed and file.path in {part.path for part in source.parts}
+    )
 
 
 @checks("REQ-03")

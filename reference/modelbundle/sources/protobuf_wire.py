@@ -107,8 +107,10 @@ class Message:
 
     @classmethod
     def of(cls, source: Blob | bytes) -> Message:
-        """A whole blob, or bytes in memory, as a message."""
+        """A whole blob, or bytes in memory, as a message; raises `WireError` over the limit."""
         blob = BytesBlob(source) if isinstance(source, bytes) else source
+        if blob.size > LIMITS.protobuf_bytes:
+            raise WireError(0, f"{blob.size} bytes, more than {LIMITS.protobuf_bytes}")
         return cls(blob, 0, blob.size)
 
     def __len__(self) -> int:

@@ -18,7 +18,7 @@ from modelbundle.core.archive_layout import LOCAL_BYTES, ArchiveLayout, parse_lo
 from modelbundle.core.blobs import Blob, SliceBlob
 from modelbundle.core.findings import BundleError, Finding, checks, clip, refuse, settle
 from modelbundle.core.manifest import FileEntry
-from modelbundle.storage.files import FileBlob, kind_of, regular_file
+from modelbundle.storage.files import FileBlob, kind_of
 
 
 class Storage(Protocol):
@@ -191,14 +191,19 @@ def open_storage(location: str | Path) -> Storage:
     path = Path(os.path.realpath(location))
     if path.is_dir():
         return _directory(path)
-    regular_file(path)
+    mode = path.lstat().st_mode
+    if not stat.S_ISREG(mode):
+        raise _no_bundle(path, "a directory or a regular file", kind_of(mode))
     return ArchiveStorage(FileBlob(path), path.name)
 
 
-@checks("RDR-01")
 def _directory(path: Path) -> DirectoryStorage:
     if not os.path.lexists(path / paths.MANIFEST):
-        expected = f"a directory with {paths.MANIFEST}"
-        hint = "`modelbundle pack` makes a bundle of a model directory"
-        raise refuse("RDR-01", str(path), expected, "none", hint)
+        raise _no_bundle(path, f"a directory with {paths.MANIFEST}", "none")
     return DirectoryStorage(path)
+
+
+@checks("RDR-01")
+def _no_bundle(path: Path, expected: str, found: str) -> BundleError:
+    hint = "`modelbundle pack` makes a bundle of a model"
+    return refuse("RDR-01", str(path), expected, found, hint)

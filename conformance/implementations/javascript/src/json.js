@@ -27,8 +27,11 @@ class Parser {
    * @param {string} text
    * @param {string} place
    * @param {Report} report
+   * @param {number} deepest
    */
-  constructor(text, place, report) {
+  constructor(text, place, report, deepest) {
+    this.deepest = deepest;
+    this.values = 0;
     this.text = text;
     this.place = place;
     this.report = report;
@@ -65,11 +68,12 @@ class Parser {
 
   /** @param {number} depth @returns {Json} */
   value(depth) {
+    this.values++;
     const character = this.text[this.at];
     if (character === '"') return this.string();
     if (character === '{' || character === '[') {
-      if (depth >= DEEPEST_JSON) {
-        this.add('JSN-04', `at most ${DEEPEST_JSON} nested arrays and objects`, 'one more');
+      if (depth >= this.deepest) {
+        this.add('JSN-04', `at most ${this.deepest} nested arrays and objects`, 'one more');
         throw new Halt();
       }
       this.at++;
@@ -188,9 +192,10 @@ class Parser {
  * @param {Uint8Array} bytes
  * @param {string} place
  * @param {Report} report
+ * @param {{ deepest?: number, count?: (values: number) => void }} [options] for documents of other standards
  * @returns {Json | undefined} undefined where there is no value to be understood
  */
-export function parseJson(bytes, place, report) {
+export function parseJson(bytes, place, report, { deepest = DEEPEST_JSON, count } = {}) {
   const before = report.errors;
   let text = decodeUtf8(bytes);
   if (text === null) {
@@ -210,7 +215,9 @@ export function parseJson(bytes, place, report) {
   /** @type {Json} */
   let value;
   try {
-    value = new Parser(text, place, report).document();
+    const parser = new Parser(text, place, report, deepest);
+    value = parser.document();
+    count?.(parser.values);
   } catch (error) {
     if (error instanceof Halt) return undefined;
     throw error;

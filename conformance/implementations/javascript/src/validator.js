@@ -5,6 +5,7 @@ import { bitsOf } from './dtypes.js';
 import { Refusal, Report } from './findings.js';
 import { COMPOSITIONS, MANIFEST, TENSORS } from './paths.js';
 import { pieces } from './platform.js';
+import { checkSources } from './sources.js';
 import { checkArchiveSize, openIndexes, openManifest } from './reader.js';
 /** @typedef {import('./platform.js').Platform} Platform */
 /** @typedef {import('./reader.js').Bundle} Bundle */
@@ -62,7 +63,8 @@ async function checkStored(bundle, crcs, report) {
   function compareCrc(path, crc) {
     const stated = crcs.get(path);
     if (stated !== undefined && stated !== crc) {
-      report.add('ARC-10', path, crc.toString(16), stated.toString(16));
+      const header = layout?.members.find((member) => member.path === path)?.header ?? 0;
+      report.add('ARC-10', `archive@${header + 14}`, `CRC-32 ${crc.toString(16)} of ${path}`, stated.toString(16));
     }
   }
   for (const file of bundle.manifest.files) {
@@ -125,10 +127,11 @@ function checkAlignment(bundle, report) {
  * Validates a bundle at level Core: every breach that can be seen, each under its rule.
  * @param {Platform} platform
  * @param {Place} where
- * @param {{ schemas?: Schemas | null, structure?: boolean }} [options] structure: leave the data of files out
+ * @param {{ schemas?: Schemas | null, structure?: boolean, sources?: boolean }} [options] structure: leave the data of files
+ *   out; sources: compare components with their files, for the kinds that sources.js offers
  * @returns {Promise<{ digest?: string, report: Report, bundle: Bundle | null }>}
  */
-export async function validateBundle(platform, where, { schemas = null, structure = false } = {}) {
+export async function validateBundle(platform, where, { schemas = null, structure = false, sources = false } = {}) {
   const report = new Report();
   /** @type {string | undefined} */
   let digest;
@@ -160,6 +163,7 @@ export async function validateBundle(platform, where, { schemas = null, structur
     if (!structure) {
       await checkStored(bundle, crcs, report);
       await checkContents(bundle, report);
+      if (sources && !report.errors) await reporting(report, () => checkSources(bundle, schemas, report));
     }
   } finally {
     await bundle.close();

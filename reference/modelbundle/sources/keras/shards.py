@@ -13,6 +13,7 @@ together, so that numbers and names are those of the whole model.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from modelbundle.core.findings import BundleError, checks, clip, refuse
@@ -56,7 +57,10 @@ def read(tree: Tree, derived_from: str | None = None, config: bytes | None = Non
             *(file for tensors in each for file in tensors.files),
         ),
         tuple(row for tensors in each for row in tensors.rows),
-        (component, *(more for tensors in each for more in tensors.components)),
+        (
+            component,
+            *(replace(more, derived_from=tree.root) for found in each for more in found.components),
+        ),
     )
 
 
