@@ -37,6 +37,15 @@ def test_the_list_is_long_enough() -> None:
     assert MUTANTS.keys() >= WANTED
 
 
+def test_the_table_for_people_is_the_table() -> None:
+    text = (SCRIPT.parent / "README.md").read_text("utf-8")
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    assert rows[1:] == [
+        [name, mutant.make.__doc__, f"{mutant.role}, {mutant.status}", f"`{mutant.case}`"]
+        for name, mutant in MUTANTS.items()
+    ]
+
+
 @pytest.mark.parametrize("name", MUTANTS)
 def test_no_mutant_survives(suite: Suite, name: str) -> None:
     mutant = MUTANTS[name]

@@ -18,30 +18,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from modelbundle.bundle import Bundle, check_digest, open_bundle
-from modelbundle.core import manifest as manifests
-from modelbundle.core.findings import UNSUPPORTED, BundleError, Finding, settle
+from modelbundle.bundle import Bundle, open_bundle
+from modelbundle.copying import copy
+from modelbundle.core.findings import UNSUPPORTED, BundleError, Finding
 from modelbundle.packing import pack
 from modelbundle.rules import validate
-from modelbundle.storage.layouts import open_storage
-from modelbundle.storage.scan import scanner
-from modelbundle.storage.writing import open_writer
 from modelbundle.unpacking import unpack
 
 Json = dict[str, Any]
 VERDICTS = ("accept", "reject", "unsupported")
 
 
-class Refusal(Exception):  # noqa: N818
-    """The answer is findings."""
-
-    def __init__(self, findings: Sequence[Json]) -> None:
-        super().__init__(len(findings))
-        self.findings = findings
-
-
 class Adapter:
-    """Operations on paths; each gives an answer or raises `BundleError` or `Refusal`."""
+    """Operations on paths; each gives an answer or raises `BundleError`."""
 
     name = "reference"
     operations = ("validate", "read", "unpack", "copy", "pack")
@@ -95,21 +84,7 @@ class Adapter:
 
     def copy(self, path: Path, destination: Path) -> None:
         """Copy to the layout that the destination's name asks for."""
-        storage = open_storage(path)
-        data = storage.read_manifest()
-        manifest = manifests.decode(data)
-        storage.place(len(data), manifest.stored)
-        archive = destination.suffix == ".modelbundle"
-        with scanner() as scans, open_writer(destination, not archive) as writer:
-            writer.begin(len(data), manifest.stored, manifest.directories)
-            for entry in manifest.stored:
-                blob = storage.blob(entry.path)
-                with writer.member(entry.path) as sink:
-                    scan = scans.scan(blob, (), sink, crc=writer.needs_crc32)
-                settle(check_digest(entry, scan.digest))
-                writer.record(entry.path, scan.crc32)
-            writer.finish(data)
-        storage.close()
+        copy(path, destination, directory=destination.suffix != ".modelbundle")
 
     def pack(self, path: Path, destination: Path, sources: Sequence[str]) -> Json:
         """Pack sources below `path`."""
@@ -132,8 +107,6 @@ def answered(operation: Callable[[], Json]) -> Json:
         data = operation()
     except BundleError as error:
         data = {"findings": [finding.to_json() for finding in error.findings]}
-    except Refusal as refusal:
-        data = {"findings": list(refusal.findings)}
     return {"verdict": verdict_of(data.get("findings", [])), **data}
 
 

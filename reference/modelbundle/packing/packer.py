@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -94,9 +95,21 @@ def pack_artifacts(
     ordered = sorted(artifacts, key=lambda artifact: artifact.components[0].id)
     draft = _draft(ordered, name, metadata)
     with scanner(progress) as scans, open_writer(destination, directory, overwrite) as writer:
-        digest = _write(draft, writer, scans)
+        pending = [scans.beside(verify) for verify in _verifications(ordered, draft, writer)]
+        digest = _write(draft, writer, scans, pending)
         _check_unchanged(draft.originals.values())
     return digest
+
+
+def _verifications(
+    artifacts: Iterable[Artifact], draft: _Draft, writer: Writer
+) -> Iterator[Callable[[], None]]:
+    """What holds sources to their own checksums where writing their files does not."""
+    for artifact in artifacts:
+        stated = artifact.stated
+        scanned = writer.needs_crc32 and stated and stated.keys() <= draft.plan.stored.keys()
+        if artifact.verify and not scanned:
+            yield artifact.verify
 
 
 def _check_unchanged(blobs: Iterable[Blob]) -> None:
@@ -117,6 +130,7 @@ class _Draft:
     manifest: Manifest
     rows: Sequence[merge.MergedRow]
     plan: Plan
+    artifacts: Sequence[Artifact]
     originals: Mapping[str, Blob]
     checksums: Mapping[str, Sequence[Range]]
 
@@ -149,7 +163,7 @@ def _draft(
     )
     originals = {file.path: file.blob for file in files}
     spans = {path: sorted(found) for path, found in stored_ranges.items()}
-    return _Draft(manifest, rows, plan, originals, spans)
+    return _Draft(manifest, rows, plan, artifacts, originals, spans)
 
 
 @checks("SRC-05")
@@ -222,14 +236,19 @@ def _requirements(artifacts: Sequence[Artifact], dtypes: Iterable[str]) -> Requi
     )
 
 
-def _write(draft: _Draft, writer: Writer, scans: Scanner) -> str:
-    """Write files, then index and manifest; returns the bundle's digest (rule WRT-03)."""
+def _write(draft: _Draft, writer: Writer, scans: Scanner, pending: Iterable[Future[None]]) -> str:
+    """Write files, then index and manifest; returns the bundle's digest (rule WRT-03).
+
+    `pending` is what has to end well before the manifest is written.
+    """
     manifest = draft.manifest
     writer.begin(len(manifests.encode(manifest)), manifest.stored, manifest.directories)
     found: _Digests = dict(draft.plan.known)
     composed = {e.path: scans.digest_later(draft.originals[e.path]) for e in manifest.composed}
     file_digests = _write_stored(draft, writer, scans, found)
     file_digests |= {path: digest.result() for path, digest in composed.items()}
+    for check in pending:
+        check.result()
     small = {
         paths.TENSORS: tensor_index.encode(merge.build(draft.rows, _with_empty(found, draft.rows)))
     }
@@ -247,7 +266,7 @@ def _write(draft: _Draft, writer: Writer, scans: Scanner) -> str:
 
 
 def _write_stored(draft: _Draft, writer: Writer, scans: Scanner, found: _Digests) -> dict[str, str]:
-    file_digests = {}
+    file_digests, crc32s = {}, {}
     for entry in draft.manifest.stored:
         if entry.path in (paths.TENSORS, paths.COMPOSITIONS):
             continue
@@ -256,6 +275,9 @@ def _write_stored(draft: _Draft, writer: Writer, scans: Scanner, found: _Digests
         scan = _copy(entry.path, draft.plan.stored[entry.path], unknown, writer, scans)
         found.update({(entry.path, span): raw for span, raw in scan.ranges.items()})
         file_digests[entry.path] = scan.digest
+        if writer.needs_crc32:
+            crc32s[entry.path] = scan.crc32
+    settle(finding for artifact in draft.artifacts for finding in artifact.disproved(crc32s))
     return file_digests
 
 

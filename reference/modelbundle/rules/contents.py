@@ -21,6 +21,7 @@ from modelbundle.core.manifest import Component, Requirements
 from modelbundle.core.tensor_index import Row
 from modelbundle.sources import recognition
 from modelbundle.sources.artifact import Artifact, ArtifactFile, ArtifactTensor, Tree
+from modelbundle.storage.layouts import ArchiveStorage
 
 SOURCE_KINDS = frozenset(
     {
@@ -78,6 +79,7 @@ def _check_source(
     )
     try:
         artifact = recognition.read(tree)
+        yield from _verify(bundle, artifact)
     except BundleError as error:
         yield from error.findings
         return
@@ -87,6 +89,17 @@ def _check_source(
         yield Finding("COM-06", clip(component.id), f"files of a {component.kind}", found)
     yield from _check_tensors(bundle, component, artifact)
     yield from _check_derived(bundle, artifact)
+
+
+def _verify(bundle: Bundle, artifact: Artifact) -> Iterator[Finding]:
+    """Hold a source to its own checksums, by those of the archive where it has them all."""
+    stated = artifact.stated
+    storage = bundle.storage
+    known = {entry.path for entry in bundle.manifest.stored}
+    if isinstance(storage, ArchiveStorage) and stated and stated.keys() <= known:
+        yield from artifact.disproved({path: storage.crc32(path) for path in stated})
+    elif artifact.verify:
+        artifact.verify()
 
 
 def _check_derived(bundle: Bundle, artifact: Artifact) -> Iterator[Finding]:

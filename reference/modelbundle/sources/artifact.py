@@ -13,11 +13,12 @@ kept on the word of a header before it was checked against the stored size and t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from modelbundle.core.blobs import Blob
+from modelbundle.core.findings import Finding
 from modelbundle.core.manifest import (
     Component,
     CustomObject,
@@ -83,6 +84,8 @@ class ArtifactFile:
     media_type: str
     role: FileRole = "source"
     parts: tuple[Part, ...] = ()
+    crc32: int | None = None
+    """What the source states as the CRC-32 of the bytes (KAR-05)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,3 +118,18 @@ class Artifact:
     signatures: tuple[Signature, ...] = ()
     requirements: Requirements = field(default_factory=Requirements)
     directories: tuple[str, ...] = ()
+    verify: Callable[[], None] | None = field(default=None, compare=False)
+    """Reads the data and holds it to the checksums of the source, where it has some; raises
+    `BundleError`. Not needed where each file that has a `crc32` is held to it otherwise."""
+
+    @property
+    def stated(self) -> dict[str, int]:
+        """The CRC-32 that the source states, by path of the file."""
+        return {file.path: file.crc32 for file in self.files if file.crc32 is not None}
+
+    def disproved(self, found: Mapping[str, int]) -> Iterator[Finding]:
+        """Findings (KAR-05) where a file has another CRC-32 than the source states."""
+        for path, stated in self.stated.items():
+            if found.get(path, stated) != stated:
+                expected, other = f"CRC-32 {stated:08x}", f"{found[path]:08x}"
+                yield Finding("KAR-05", path, expected, other, "the source is damaged")

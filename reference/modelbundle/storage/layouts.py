@@ -170,6 +170,11 @@ class ArchiveStorage:
         """Where everything is."""
         return self._layout
 
+    def crc32(self, path: str) -> int:
+        """The CRC-32 that the local header of a member states."""
+        header = self._archive.read(self._layout.by_path[path].header_offset, LOCAL_BYTES)
+        return int.from_bytes(header[14:18], "little")
+
     def close(self) -> None:
         """See `Storage`."""
         if (close := getattr(self._archive, "close", None)) is not None:

@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from modelbundle.core.blobs import Blob, walk
 from modelbundle.core.digests import ALGORITHM
 
 CHUNK_BYTES = 1 << 20
 _IN_FLIGHT = 8
+
+_T = TypeVar("_T")
 
 Range = tuple[int, int]
 """Offset and length in bytes."""
@@ -74,6 +77,10 @@ class Scanner:
         for future in pending:
             future.result()
         return Scan(f"{ALGORITHM}:{whole.hexdigest()}", crc32, parts.digests)
+
+    def beside(self, work: Callable[[], _T]) -> Future[_T]:
+        """Do `work` beside the scans that follow."""
+        return self._background.submit(work)
 
     def digest_later(self, blob: Blob) -> Future[str]:
         """The digest of `blob`, computed beside the scans that follow."""

@@ -171,9 +171,19 @@ def _refuse_existing(destination: Path, overwrite: bool) -> None:
     if not overwrite:
         hint = "choose another name or allow overwriting"
         raise FileExistsError(f"{destination} exists already: {hint}")
-    if destination.is_dir() and not (destination / paths.MANIFEST).is_file():
-        hint = "it is not overwritten"
-        raise FileExistsError(f"{destination} is a directory but no bundle: {hint}")
+    if not _is_bundle(destination):
+        raise FileExistsError(f"{destination} is no bundle: it is not overwritten")
+
+
+def _is_bundle(path: Path) -> bool:
+    """Whether there is a bundle at `path`, whole or damaged, by how it begins."""
+    if not path.is_dir():
+        return path.is_file() and _begins(path, LOCAL_BYTES).endswith(paths.MANIFEST.encode())
+    manifest = path / paths.MANIFEST
+    with suppress(OSError, BundleError):
+        value = canonical_json.decode_lenient(_begins(manifest, LIMITS.manifest_bytes), str(path))
+        return isinstance(value, dict) and "modelbundle" in value
+    return False
 
 
 @contextmanager

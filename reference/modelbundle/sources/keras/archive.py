@@ -131,8 +131,10 @@ def _files(
     rest = []
     for member in members:
         path = f"{folder}/{member.name}"
-        role: FileRole = "part" if member.method == STORED else "derived"
-        rest.append(ArtifactFile(path, contents[path], _media_type(path), role))
+        stored = member.method == STORED
+        role: FileRole = "part" if stored else "derived"
+        crc32 = member.crc if stored else None
+        rest.append(ArtifactFile(path, contents[path], _media_type(path), role, crc32=crc32))
     return (archive, *rest)
 
 
