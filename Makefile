@@ -77,6 +77,17 @@ tests: $(READY) ## Run the tests: sources against their native libraries, spec e
 	$(call say,Tests)
 	$(PY) -m pytest -n $(JOBS) --dist loadscope -m 'not real'
 
+.PHONY: conformance
+conformance: $(READY) ## Hold the reference against all conformance cases; report in build/conformance
+	$(call say,Conformance of the reference at level Full)
+	cd conformance && $(CURDIR)/$(PY) -m modelbundle_conformance run --persistent --level full --jobs $(JOBS) \
+	  --tool '$(CURDIR)/$(PY) implementations/reference/adapter.py' --report $(CURDIR)/build/conformance
+
+.PHONY: javascript
+javascript: ## Test the JavaScript implementation (needs Node 20 and npm)
+	$(call say,The JavaScript implementation: types and all Core cases)
+	cd conformance/implementations/javascript && npm ci --silent && npm run check && npm test
+
 .PHONY: rules
 rules: $(READY) ## Write spec/rules.md and spec/rules.json anew from the text and the schemas
 	$(call say,Rule table)

@@ -32,7 +32,7 @@ def unpack(
     """Write files of `bundle` below `destination` and return their paths, ascending.
 
     Without `only`, the sources as they were given, empty directories too; with it, those files,
-    or all files below those directories. Raises `KeyError` for a path that the bundle does not
+    or all that is below those directories. Raises `KeyError` for a path that the bundle does not
     have, `FileExistsError` where a file is in the way, `BundleError` where a digest is wrong.
     """
     if not isinstance(bundle, Bundle):
@@ -42,7 +42,7 @@ def unpack(
     wanted = tuple(only)
     entries = select(bundle, wanted)
     files = [entry.path for entry in entries]
-    folders = () if wanted else bundle.manifest.directories
+    folders = [path for path in bundle.manifest.directories if not wanted or _named(path, wanted)]
     _refuse_existing(target, [*files, *folders])
     with _made(target), staging(target / "unpack", directory=True) as stage:
         _write(bundle, entries, folders, stage, progress)
@@ -53,16 +53,18 @@ def unpack(
 
 def select(bundle: Bundle, only: Sequence[str]) -> list[FileEntry]:
     """The entries to unpack, ascending by path. Raises `KeyError` for what is not there."""
-    files = bundle.manifest.files
+    manifest = bundle.manifest
     if not only:
-        return [entry for entry in files if entry.role == "source"]
-    chosen: dict[str, FileEntry] = {}
+        return [entry for entry in manifest.files if entry.role == "source"]
     for path in only:
-        found = [f for f in files if f.path == path or f.path.startswith(f"{path.rstrip('/')}/")]
-        if not found:
+        if not any(_named(each, [path]) for each in (*manifest.by_path, *manifest.directories)):
             raise KeyError(f"the bundle has no file {path!r}")
-        chosen.update({entry.path: entry for entry in found})
-    return [chosen[path] for path in sorted(chosen)]
+    return [entry for entry in manifest.files if _named(entry.path, only)]
+
+
+def _named(path: str, wanted: Iterable[str]) -> bool:
+    """Whether `path` is one of `wanted`, or below it."""
+    return any(path == each or path.startswith(f"{each.rstrip('/')}/") for each in wanted)
 
 
 @checks("UNP-01")
@@ -111,7 +113,7 @@ def _write(
         for entry in entries:
             path = stage / entry.path
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("xb", buffering=0) as file:
+            with path.open("xb") as file:
                 scan = scans.scan(bundle.file(entry.path), sink=file.write, crc=False)
             settle(check_digest(entry, scan.digest))
 

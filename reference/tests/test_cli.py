@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -478,6 +479,40 @@ def test_a_reader_that_leaves(numbers: Path) -> None:
     )
     os.close(write)
     assert (done.returncode, done.stderr) == (2, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_an_answer_that_cannot_be_written(bundle: Path, options: tuple[str, ...]) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(REFERENCE)}
+    command = [sys.executable, "-c", "from modelbundle.cli import main; main()"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*command, "inspect", str(bundle), *options],
+            env=environment, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+    assert b"No space left" in done.stderr
+
+
+def test_closed_streams(bundle: Path) -> None:
+    done = process("validate", bundle, code="sys.stdout = sys.stderr = None")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_leaves_nothing_behind(tmp_path: Path, source: Path, name: str) -> None:
+    """The process is told to end while it writes."""
+    code = f"""
+import os, signal
+from modelbundle.storage import writing
+def end(*_):
+    os.kill(os.getpid(), signal.{name})
+writing.ArchiveWriter.begin = end"""
+    (tmp_path / "out").mkdir()
+    done = process("pack", source, "-o", tmp_path / "out/x", code=code)
+    assert done.returncode == 128 + getattr(signal, name)
+    assert (done.stderr, list((tmp_path / "out").iterdir())) == ("", [])
 
 
 # Progress and text

@@ -113,6 +113,13 @@ def test_what_is_no_bundle_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         mb.pack(net, tmp_path / "mine", directory=True, overwrite=True)
     assert tree_of(tmp_path / "mine") == {"thesis.txt": b"text"}
+    (tmp_path / "mine/manifest.json").write_text('{"name": "a web page"}')
+    kept = tree_of(tmp_path)
+    for directory in (False, True):
+        for name in ("mine", "mine/thesis.txt", "net.safetensors"):
+            with pytest.raises(FileExistsError, match="is no bundle"):
+                mb.pack(net, tmp_path / name, directory=directory, overwrite=True)
+    assert tree_of(tmp_path) == kept
     with pytest.raises(FileNotFoundError):
         mb.pack(net, tmp_path / "no/where")
 

@@ -137,6 +137,16 @@ def test_servers_that_fail(packed: bytes, manner: str) -> None:
         mb.open(server.url)
 
 
+def test_why_there_is_no_answer(packed: bytes) -> None:
+    with serving(packed, "missing") as server:
+        with pytest.raises(FileNotFoundError, match=r"http://127.*: 404"):
+            mb.open(server.url)
+        url = server.url
+    with pytest.raises(OSError, match=r"http://127.*: Cannot connect") as caught:
+        mb.open(url)
+    assert not isinstance(caught.value, FileNotFoundError)
+
+
 def test_a_server_without_ranges(packed: bytes) -> None:
     """The head can be read from it; what follows is refused, not downloaded whole."""
     with serving(packed, "no ranges") as server, mb.open(server.url) as bundle:

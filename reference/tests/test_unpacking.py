@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,15 @@ def test_only_some_files(bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyError):
         mb.unpack(bundle, tmp_path / "out2", only=["three.bin"])
     assert not (tmp_path / "out2").exists()
+
+
+def test_a_folder_comes_back_with_its_empty_folders(tmp_path: Path) -> None:
+    made = artifact({"net/a/b.bin": b"x", "net2/c.bin": b"y"}, root="net")
+    pack_artifacts([replace(made, directories=("net/assets", "other"))], tmp_path / "bundle")
+    mb.unpack(tmp_path / "bundle", tmp_path / "out", only=["net/"])
+    assert everything_in(tmp_path / "out") == {"net", "net/a", "net/a/b.bin", "net/assets"}
+    assert mb.unpack(tmp_path / "bundle", tmp_path / "out", only=["other"]) == []
+    assert (tmp_path / "out/other").is_dir()
 
 
 @pytest.mark.parametrize("path", ["one.bin", "two.bin", "empty"])

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import wraps
 from itertools import chain, repeat
 from typing import Any
@@ -45,10 +46,21 @@ def answering(command: Callable[..., int]) -> Callable[..., None]:
         except BrokenPipeError:
             status = _without_reader()
         except (Exception, KeyboardInterrupt) as error:
-            status = _failed(error, as_json)
+            status = _told(error, as_json)
         click.get_current_context().exit(status)
 
     return run
+
+
+def _told(error: BaseException, as_json: bool) -> int:
+    """As `_failed`, also where stdout takes no answer: its disk may be what is full."""
+    try:
+        return _failed(error, as_json)
+    except OSError as unwritten:
+        _without_reader()
+        with suppress(OSError):
+            _failed(unwritten, as_json=False)
+        return NO_ANSWER
 
 
 def _failed(error: BaseException, as_json: bool) -> int:
@@ -72,7 +84,7 @@ def _message(error: BaseException) -> str:
             text = "interrupted"
         case OSError(strerror=str(reason), filename=str(name)):
             text = f"{name}: {reason}"
-        case OSError() | KeyError() | ValueError() if error.args:
+        case OSError() | KeyError() | ValueError() | ImportError() if error.args:
             text = str(error.args[0] if len(error.args) == 1 else error)
         case MemoryError():
             text = "out of memory"

@@ -74,6 +74,11 @@ class SliceBlob:
         check_range(self.size, offset, length)
         return view(self.blob, self.start + offset, length)
 
+    def read_into(self, offset: int, target: memoryview) -> None:
+        """See `read_into`."""
+        check_range(self.size, offset, len(target))
+        read_into(self.blob, self.start + offset, target)
+
 
 class ComposedBlob:
     """Slices of other blobs, one after another."""
@@ -89,16 +94,26 @@ class ComposedBlob:
 
     def read(self, offset: int, length: int) -> bytes:
         """See `Blob.read`."""
+        pieces = [piece.read(start, taken) for piece, start, taken in self._cut(offset, length)]
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def read_into(self, offset: int, target: memoryview) -> None:
+        """See `read_into`."""
+        at = 0
+        for piece, start, taken in self._cut(offset, len(target)):
+            piece.read_into(start, target[at : at + taken])
+            at += taken
+
+    def _cut(self, offset: int, length: int) -> Iterator[tuple[SliceBlob, int, int]]:
+        """The slices that a range lies in, each with where it begins there and how long it is."""
         check_range(self.size, offset, length)
-        pieces = []
         at = bisect_right(self._ends, offset)
         while length:
             piece = self._slices[at]
             start = offset - (self._ends[at] - piece.size)
             taken = min(length, piece.size - start)
-            pieces.append(piece.read(start, taken))
+            yield piece, start, taken
             offset, length, at = offset + taken, length - taken, at + 1
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def one_slice(self, offset: int, length: int) -> SliceBlob | None:
         """The range as a slice of the one blob that it lies in; None where it lies in several."""
@@ -115,6 +130,15 @@ def view(blob: Blob, offset: int, length: int) -> memoryview:
     """Bytes of `blob`, without copying them where it can show its own (`view` of its own)."""
     show = getattr(blob, "view", None)
     return memoryview(blob.read(offset, length)) if show is None else show(offset, length)
+
+
+def read_into(blob: Blob, offset: int, target: memoryview) -> None:
+    """Fill `target` with bytes of `blob`, by `read_into` of its own where it has one."""
+    fill = getattr(blob, "read_into", None)
+    if fill is None:
+        target[:] = blob.read(offset, len(target))
+    else:
+        fill(offset, target)
 
 
 def walk(blob: Blob, chunk: int = CHUNK_BYTES) -> Iterator[bytes]:

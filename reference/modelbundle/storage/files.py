@@ -70,6 +70,16 @@ class FileBlob:
                 offset, length = offset + len(piece), length - len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def read_into(self, offset: int, target: memoryview) -> None:
+        """See `read_into` in `core.blobs`."""
+        check_range(self.size, offset, len(target))
+        with self._descriptor() as descriptor:
+            while len(target):
+                count = os.preadv(descriptor, [target], offset)
+                if not count:
+                    raise self._changed("a file that became shorter")
+                offset, target = offset + count, target[count:]
+
     @checks("SRC-02")
     def _changed(self, found: str) -> BundleError:
         expected = f"the file of {self.size} bytes that was opened"

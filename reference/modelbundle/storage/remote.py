@@ -18,6 +18,7 @@ from modelbundle.core.blobs import check_range
 HEAD_BYTES = 60 << 10
 """Fetched on opening: less than the 64 KiB that opening may read beyond what it needs."""
 
+_NOT_FOUND = 404
 _AS_IT_IS = {"Accept-Encoding": "identity"}
 _T = TypeVar("_T")
 
@@ -76,6 +77,11 @@ class RemoteBlob:
     def _attempt(self, step: Callable[[], _T]) -> _T:
         try:
             return step()
+        except FileNotFoundError as error:  # fsspec says so of every failure to ask a web server
+            cause = error.__cause__
+            there = cause is not None and getattr(cause, "status", None) != _NOT_FOUND
+            kind = OSError if there else FileNotFoundError
+            raise kind(f"{self.url}: {cause or 'not found'}") from error
         except OSError:
             raise
         except Exception as error:  # transports have exceptions of their own

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from modelbundle.core.blobs import Blob, walk
+from modelbundle.core.blobs import Blob, read_into
 from modelbundle.core.digests import ALGORITHM
 
 CHUNK_BYTES = 1 << 20
-_IN_FLIGHT = 8
+_BUFFERS = 4
+"""Chunks that are hashed while the next one is read."""
 
 _T = TypeVar("_T")
 
@@ -46,13 +48,14 @@ class Scanner:
         self._parts = ThreadPoolExecutor(1)
         self._background = ThreadPoolExecutor(1)
         self._closed = False
+        self._free: list[bytearray] = []
         self._progress = progress
 
     def scan(
         self,
         blob: Blob,
         ranges: Iterable[Range] = (),
-        sink: Callable[[bytes], object] | None = None,
+        sink: Callable[[memoryview], object] | None = None,
         *,
         crc: bool = True,
     ) -> Scan:
@@ -60,23 +63,32 @@ class Scanner:
         whole = hashlib.new(ALGORITHM)
         parts = _RangeHasher(ranges)
         crc32 = 0
-        pending: list[Future[None]] = []
+        pending: deque[tuple[bytearray, list[Future[None]]]] = deque()
         for offset in range(0, blob.size, CHUNK_BYTES):
-            chunk = blob.read(offset, min(CHUNK_BYTES, blob.size - offset))
-            pending.append(self._whole.submit(whole.update, chunk))
+            if len(pending) >= _BUFFERS:
+                self._give_back(*pending.popleft())
+            buffer = self._free.pop() if self._free else bytearray(CHUNK_BYTES)
+            chunk = memoryview(buffer)[: min(CHUNK_BYTES, blob.size - offset)]
+            read_into(blob, offset, chunk)
+            hashing = [self._whole.submit(whole.update, chunk)]
             if not parts.done:
-                pending.append(self._parts.submit(parts.update, chunk, offset))
+                hashing.append(self._parts.submit(parts.update, chunk, offset))
+            pending.append((buffer, hashing))
             if crc:
                 crc32 = zlib.crc32(chunk, crc32)
             if sink:
                 sink(chunk)
-            while len(pending) > _IN_FLIGHT:
-                pending.pop(0).result()
             if self._progress:
                 self._progress(len(chunk))
-        for future in pending:
-            future.result()
+        for buffer, hashing in pending:
+            self._give_back(buffer, hashing)
         return Scan(f"{ALGORITHM}:{whole.hexdigest()}", crc32, parts.digests)
+
+    def _give_back(self, buffer: bytearray, hashing: Iterable[Future[None]]) -> None:
+        """Wait until a buffer is no longer hashed."""
+        for future in hashing:
+            future.result()
+        self._free.append(buffer)
 
     def beside(self, work: Callable[[], _T]) -> Future[_T]:
         """Do `work` beside the scans that follow."""
@@ -87,9 +99,12 @@ class Scanner:
 
         def digest() -> str:
             whole = hashlib.new(ALGORITHM)
-            for chunk in walk(blob, CHUNK_BYTES):
+            buffer = memoryview(bytearray(min(CHUNK_BYTES, blob.size)))
+            for offset in range(0, blob.size, CHUNK_BYTES):
                 if self._closed:
                     raise CancelledError
+                chunk = buffer[: min(CHUNK_BYTES, blob.size - offset)]
+                read_into(blob, offset, chunk)
                 whole.update(chunk)
             return f"{ALGORITHM}:{whole.hexdigest()}"
 
@@ -125,15 +140,14 @@ class _RangeHasher:
     def done(self) -> bool:
         return self._current is None
 
-    def update(self, chunk: bytes, offset: int) -> None:
-        view = memoryview(chunk)
+    def update(self, chunk: memoryview, offset: int) -> None:
         while self._current is not None:
             start, length = self._current
             first = max(start - offset, 0)
-            last = min(start + length - offset, len(view))
+            last = min(start + length - offset, len(chunk))
             if first < last:
-                self._hash.update(view[first:last])
-            if start + length > offset + len(view):
+                self._hash.update(chunk[first:last])
+            if start + length > offset + len(chunk):
                 return
             self.digests[self._current] = self._hash.digest()
             self._hash = hashlib.new(ALGORITHM)

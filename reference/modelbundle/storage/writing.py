@@ -11,19 +11,22 @@ import shutil
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from modelbundle.core import paths
-from modelbundle.core.archive_layout import ArchiveLayout
+from modelbundle.core.archive_layout import LOCAL_BYTES, ArchiveLayout, parse_local
+from modelbundle.core.canonical_json import decode_lenient
+from modelbundle.core.findings import BundleError
+from modelbundle.core.limits import LIMITS
 from modelbundle.core.manifest import FileEntry
 from modelbundle.storage.layouts import layout_of
 
 _PREFIX_CHARACTERS = 32
 """Of the destination's name, in temporary ones: 128 bytes at most."""
 
-Sink = Callable[[bytes], object]
+Sink = Callable[[bytes | memoryview], object]
 
 
 class Writer(Protocol):
@@ -73,7 +76,7 @@ class DirectoryWriter:
     @contextmanager
     def member(self, path: str) -> Iterator[Sink]:
         """See `Writer`."""
-        with (self._root / path).open("xb", buffering=0) as file:
+        with (self._root / path).open("xb") as file:
             yield file.write
 
     def record(self, path: str, crc32: int) -> None:
@@ -178,12 +181,22 @@ def _refuse_existing(destination: Path, overwrite: bool) -> None:
 def _is_bundle(path: Path) -> bool:
     """Whether there is a bundle at `path`, whole or damaged, by how it begins."""
     if not path.is_dir():
-        return path.is_file() and _begins(path, LOCAL_BYTES).endswith(paths.MANIFEST.encode())
-    manifest = path / paths.MANIFEST
-    with suppress(OSError, BundleError):
-        value = canonical_json.decode_lenient(_begins(manifest, LIMITS.manifest_bytes), str(path))
+        name = paths.MANIFEST.encode()
+        header = _head(path, LOCAL_BYTES + len(name))
+        return parse_local(header) is not None and header.endswith(name)
+    with suppress(BundleError):
+        manifest = path / paths.MANIFEST
+        value = decode_lenient(_head(manifest, LIMITS.manifest_bytes), paths.MANIFEST)
         return isinstance(value, dict) and "modelbundle" in value
     return False
+
+
+def _head(path: Path, size: int) -> bytes:
+    """The first `size` bytes of a file; none where no regular file is."""
+    if not path.is_file():
+        return b""
+    with path.open("rb") as file:
+        return file.read(size)
 
 
 @contextmanager
