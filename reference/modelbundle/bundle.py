@@ -202,7 +202,7 @@ class Tensors(Mapping[str, "Tensor"]):
             if row is not None
         }
         if len(rows) != 1:
-            raise KeyError(f"{len(rows)} tensors are called {name!r}")
+            raise KeyError(f"{len(rows) or 'no'} tensors are called {name!r}")
         return Tensor(self._bundle, rows.pop())
 
     @cached_property

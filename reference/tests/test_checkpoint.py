@@ -133,6 +133,25 @@ def _slices(value: np.ndarray[Any, Any], axis: int, cuts: list[int]) -> list[tup
 
 @pytest.mark.frameworks
 @pytest.mark.parametrize("chunk", [4, 1 << 20])
+def test_slices_by_a_sharding_policy(
+    tf: Any, tmp_path: Path, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fills each shard, and so cuts along one axis, then along another."""
+    monkeypatch.setattr(sliced_tensors, "CHUNK_BYTES", chunk)
+    shapes = [(20, 20), (20, 20), (40, 20)]
+    values = [np.random.default_rng(0).random(shape).astype("float32") for shape in shapes]
+    policy = tf.train.experimental.MaxShardSizePolicy(max_shard_size=1700)
+    options = tf.train.CheckpointOptions(experimental_sharding_callback=policy)
+    tf.train.Checkpoint(v=[tf.Variable(value) for value in values]).write(
+        str(tmp_path / "cut"), options=options
+    )
+    artifact = checkpoint.read(st.tree_of(tmp_path / "cut"))
+    checkpoint.verify_checksums(st.tree_of(tmp_path / "cut"))
+    assert_equal_to_tensorflow(tf, tmp_path / "cut", artifact)
+
+
+@pytest.mark.frameworks
+@pytest.mark.parametrize("chunk", [4, 1 << 20])
 def test_slices_are_one_range(
     tf: Any, tmp_path: Path, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -458,6 +477,37 @@ def _extents(*pairs: tuple[int, int] | None) -> bytes:
     """One TensorSliceProto as field 7 of an entry; None is a whole dimension."""
     extents = (b"" if pair is None else ww.fields((1, pair[0]), (2, pair[1])) for pair in pairs)
     return ww.field(7, b"".join(ww.field(1, extent) for extent in extents))
+
+
+@pytest.mark.parametrize(
+    ("boxes", "tiles"),
+    [
+        ([((0, 1), (0, 3)), ((1, 2), (0, 1)), ((1, 1), (1, 2)), ((2, 1), (1, 2))], True),
+        ([((0, 1), (0, 3)), ((1, 2), (0, 1)), ((1, 1), (1, 2)), ((2, 1), (1, 1))], False),
+        ([((0, 1), (0, 3)), ((1, 2), (0, 2)), ((1, 1), (1, 2)), ((2, 1), (1, 2))], False),
+        ([((0, 1), (0, 2)), ((0, 2), (2, 1)), ((2, 1), (1, 2)), ((1, 2), (0, 1)),
+          ((1, 1), (1, 1))], False),
+    ],
+    ids=["cut twice", "hole", "overlap", "pinwheel"],
+)  # fmt: skip
+def test_slices_along_two_axes(boxes: list[Any], tiles: bool) -> None:
+    value = np.arange(9, dtype="float32").reshape(3, 3)
+    listed, data, entries = b"", b"", {}
+    for (row, height), (column, width) in boxes:
+        listed += _extents((row, height), (column, width))
+        part = value[row : row + height, column : column + width].tobytes()
+        key = tensor_bundle.slice_key(b"w", [(row, height), (column, width)])
+        entries[key] = ww.entry(1, (height, width), (len(data), len(part)))
+        data += part
+    entries[b"w"] = ww.entry(1, (3, 3), more=listed)
+    source = bundle(entries, data)
+    if not tiles:
+        assert st.rule_of(lambda: checkpoint.read(source)) == "TFC-08"
+        return
+    artifact = checkpoint.read(source)
+    (tensor,) = artifact.tensors
+    files = {file.path: file.blob for file in artifact.files}
+    assert files[tensor.path].read(tensor.offset, tensor.length) == value.tobytes()
 
 
 def sliced_bundle(slices: list[tuple[int, int]], pieces: list[tuple[int, int]]) -> Tree:

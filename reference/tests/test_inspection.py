@@ -95,6 +95,15 @@ def test_only_weights(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("words", [None, ["a", "b"]])
+def test_a_lookup_without_its_vocabulary(tmp_path: Path, words: list[str] | None) -> None:
+    lookup = {"class_name": "StringLookup", "config": {"name": "words", "vocabulary": words}}
+    config = made.sequential(lookup, made.dense("first", 3, 2))
+    answer = answer_for(tmp_path, config_file(tmp_path / "net.json", config))
+    sentence = "no vocabulary of `words`: it comes back empty"
+    assert (sentence in answer.missing) == (words is None)
+
+
 def test_only_a_config(tmp_path: Path) -> None:
     config = made.sequential(made.dense("first", 3, 2))
     del config["config"]["layers"][0]["config"]["batch_input_shape"]

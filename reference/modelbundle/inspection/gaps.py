@@ -23,13 +23,15 @@ _NAMED = 6
 @dataclass(frozen=True, slots=True)
 class Holdings:
     """What there is. `held` tells for each source how many weights it holds, and how many it
-    alone holds; `custom_kinds` which custom classes are layers and which are models."""
+    alone holds; `custom_kinds` which custom classes are layers and which are models;
+    `without_vocabulary` names lookup layers whose config has none."""
 
     manifest: Manifest
     weights: int
     optimizer_tensors: int
     held: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     custom_kinds: Mapping[str, str] = field(default_factory=dict)
+    without_vocabulary: Sequence[str] = ()
 
     def of_kind(self, *kinds: str) -> list[Component]:
         """The components of some kinds, ascending by id."""
@@ -38,7 +40,7 @@ class Holdings:
 
 def missing(holdings: Holdings) -> tuple[str, ...]:
     """What is missing, the gravest first."""
-    parts = (_architecture, _weights, _shares, _classes, _training, _signatures)
+    parts = (_architecture, _weights, _shares, _vocabularies, _classes, _training, _signatures)
     return tuple(sentence for part in parts for sentence in part(holdings))
 
 
@@ -72,6 +74,13 @@ def _shares(holdings: Holdings) -> Iterator[str]:
         for source, (_, alone) in bearing.items():
             if alone:
                 yield f"{alone} of {holdings.weights} weights only in {_quoted([source])}"
+
+
+def _vocabularies(holdings: Holdings) -> Iterator[str]:
+    """HDF5 keeps no assets; a `.keras` file does, and a graph has its tables."""
+    if (names := holdings.without_vocabulary) and not holdings.of_kind("assets", *GRAPH_KINDS):
+        comes = "it comes" if len(names) == 1 else "they come"
+        yield f"no vocabulary of {_quoted(names)}: {comes} back empty"
 
 
 def _classes(holdings: Holdings) -> Iterator[str]:

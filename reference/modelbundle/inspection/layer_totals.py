@@ -64,6 +64,9 @@ class Parameters:
     non_trainable: int
 
 
+_LOOKUPS = frozenset({"IntegerLookup", "StringLookup", "TextVectorization"})
+
+
 class LayerOrder:
     """Layers of some topologies in their order, found by path or by name."""
 
@@ -71,6 +74,8 @@ class LayerOrder:
         self._found: dict[str, tuple[int, str | None]] = {}
         self.custom: dict[str, str] = {}
         """What each custom class is, a layer or a model, by the name of the class."""
+        self.without_vocabulary: dict[str, None] = {}
+        """Names of lookup layers whose config holds no vocabulary, in order."""
         for number, record in enumerate(r for each in topologies for r in _records(each)):
             self._add(number, record)
 
@@ -81,6 +86,9 @@ class LayerOrder:
                 self._found.setdefault(name, (number, class_name))
         if record.get("custom") is True and class_name:
             self.custom.setdefault(class_name, "model" if record.get("form") else "layer")
+        config = record.get("config")
+        if class_name in _LOOKUPS and isinstance(config, dict) and not config.get("vocabulary"):
+            self.without_vocabulary.setdefault(str(record.get("name")))
 
     def find(self, name: str) -> tuple[float, str | None]:
         """Position and class of the layer `name`, or of the innermost known one around it."""

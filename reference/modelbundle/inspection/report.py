@@ -126,7 +126,11 @@ def inspect(bundle: Bundle | str | Path) -> Inspection:
         layers=layers,
         dtypes=layer_totals.by_code(index, index.dtype, index.dtypes),
         roles=roles,
-        missing=missing(Holdings(manifest, count, optimizer, _held(bundle), order.custom)),
+        missing=missing(
+            Holdings(
+                manifest, count, optimizer, _held(bundle), order.custom, [*order.without_vocabulary]
+            )
+        ),
         hazards=tuple(_hazards(manifest)),
     )
 
@@ -145,6 +149,7 @@ def tensor_rows(bundle: Bundle) -> Iterator[dict[str, Any]]:
             "digest": row.digest,
             "role": row.role,
             "names": dict(tensor.names),
+            **({"attributes": dict(tensor.attributes)} if tensor.attributes else {}),
         }
 
 

@@ -10,6 +10,7 @@ collects what it finds; the next ones run only on what the earlier ones have mad
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -108,7 +109,9 @@ class _Validation:
         index = self._try(lambda: bundle.index)
         composed = self._try(lambda: bundle.compositions)
         if not self._structure:
-            self._collect(integrity.check(bundle, index, composed, self._progress))
+            with ThreadPoolExecutor(1) as beside:  # hashing leaves the interpreter to others
+                beside.submit(schemas.prepare)
+                self._collect(integrity.check(bundle, index, composed, self._progress))
         if self._findings or index is None or composed is None:
             return
         self._collect(schemas.check(bundle))

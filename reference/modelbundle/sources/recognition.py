@@ -42,10 +42,17 @@ FORMATS = (
 A module is imported when its turn comes, so that packing one format does not load them all."""
 
 
+def _in_turn(tree: Tree) -> list[str]:
+    """`FORMATS`, those of several files first where there are several: no answer depends on it,
+    but formats that cannot be meant are not imported."""
+    several = tree.single is None
+    return sorted(FORMATS, key=lambda name: several and not name.startswith("tensorflow."))
+
+
 @checks("SRC-01")
 def recognise(tree: Tree) -> SourceFormat:
     """The format of `tree`; raises `BundleError` (SRC-01) where none knows it."""
-    for name in FORMATS:
+    for name in _in_turn(tree):
         source_format = cast("SourceFormat", import_module(f"modelbundle.sources.{name}"))
         if source_format.recognise(tree):
             return source_format

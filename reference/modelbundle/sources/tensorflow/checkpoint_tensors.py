@@ -52,6 +52,8 @@ def is_range(whole: Sliced) -> bool:
     """Whether the slices lie one after another in a shard, in the order of the tensor's rows."""
     if any(dim != 1 for dim in whole.shape[: whole.axis]):
         return False
+    if any(isinstance(part, Sliced) for part in whole.parts):
+        return False
     end = whole.slices[0].shard, whole.slices[0].offset
     for piece in whole.slices:
         if (piece.shard, piece.offset) != end:

@@ -1,8 +1,8 @@
 """Checkpoint tensors that were saved in slices, put together as one range each.
 
 A tensor sliced along its first axis mostly lies in one piece already (`checkpoint_tensors`). Any
-other is woven from its slices, row by row, into a derived safetensors file. Nothing is read until
-the derived file is.
+other is woven from its parts, row by row, and a part that is cut along another axis so before it,
+into a derived safetensors file. Nothing is read until the derived file is.
 
     derived = assemble(tree, {"": bundle})
     derived.places[""]["embedding"].offset
@@ -20,7 +20,7 @@ from modelbundle.core.blobs import CHUNK_BYTES, Blob, ComposedBlob, SliceBlob, c
 from modelbundle.sources.artifact import ArtifactFile, Component, Tree
 from modelbundle.sources.derived_tensors import DerivedTensor, Put, derived_file
 from modelbundle.sources.tensorflow.checkpoint_tensors import Place, is_range
-from modelbundle.sources.tensorflow.tensor_bundle import Bundle, Sliced
+from modelbundle.sources.tensorflow.tensor_bundle import Bundle, Entry, Sliced
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +66,12 @@ class WovenBlob:
 
 def woven(files: Mapping[str, Blob], bundle: Bundle, whole: Sliced) -> Blob:
     """The bytes of a sliced tensor, in C order."""
-    parts = [
-        SliceBlob(files[bundle.shards[piece.shard]], piece.offset, piece.size)
-        for piece in whole.slices
-        if piece.size
-    ]
+    parts = [blob for part in whole.parts if (blob := _part(files, bundle, part)).size]
     rows = prod(whole.shape[: whole.axis]) if parts else 1
     if sum(part.size for part in parts) <= rows * CHUNK_BYTES:
-        return WovenBlob(parts, rows) if rows > 1 else ComposedBlob(parts)
+        if rows > 1:
+            return WovenBlob(parts, rows)
+        return ComposedBlob([SliceBlob(part, 0, part.size) for part in parts])
     return ComposedBlob(
         [
             SliceBlob(part, row * (part.size // rows), part.size // rows)
@@ -81,6 +79,12 @@ def woven(files: Mapping[str, Blob], bundle: Bundle, whole: Sliced) -> Blob:
             for part in parts
         ]
     )
+
+
+def _part(files: Mapping[str, Blob], bundle: Bundle, part: Entry | Sliced) -> Blob:
+    if isinstance(part, Sliced):
+        return woven(files, bundle, part)
+    return SliceBlob(files[bundle.shards[part.shard]], part.offset, part.size)
 
 
 def assemble(tree: Tree, bundles: Mapping[str, Bundle]) -> Assembled:

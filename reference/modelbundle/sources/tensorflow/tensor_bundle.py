@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, pairwise
 from math import prod
 from typing import Any
 
@@ -71,6 +71,9 @@ _FULL = -1
 
 Extent = tuple[int, int]
 """Start and length of a slice along one dimension."""
+_Slice = tuple[list[Extent], "Entry"]
+_MAX_CUTS = 64
+"""Cuts within cuts: MaxShardSizePolicy of TensorFlow fills a shard along one axis, then another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +91,22 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Sliced:
-    """A tensor saved in slices along `axis`, in their order along it."""
+    """A tensor saved in slices: cut along `axis` into parts, of which some are cut further."""
 
     key: str
     dtype: str
     shape: tuple[int, ...]
     axis: int
-    slices: tuple[Entry, ...]
+    parts: tuple[Entry | Sliced, ...]
+
+    @property
+    def slices(self) -> tuple[Entry, ...]:
+        """The slices, those of one part after those of another."""
+        return tuple(
+            entry
+            for part in self.parts
+            for entry in (part.slices if isinstance(part, Sliced) else (part,))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +239,7 @@ def _check_range(entry: Entry, place: str, sizes: list[int] | None) -> None:
 def _sliced(
     rows: Mapping[bytes, Mapping[str, Any]], pieces: dict[bytes, Entry], index: str
 ) -> dict[str, Sliced]:
-    """Sliced tensors by key; their slices tile them along one axis, and no slice is left over."""
+    """Sliced tensors by key; their slices tile them, and no slice is left over."""
     result = {}
     unused = dict(pieces)
     for key, row in rows.items():
@@ -235,7 +247,7 @@ def _sliced(
         try:
             result[whole.key] = _tiled(whole, key, row["slices"], unused)
         except ValueError as error:
-            expected = f"slices that tile {list(whole.shape)} along one axis"
+            expected = f"slices that tile {list(whole.shape)}, by cuts from side to side"
             raise refuse("TFC-08", f"{index}#{whole.key}", expected, str(error)) from None
     if unused:
         raise refuse("TFC-08", index, "slices of listed tensors", f"{next(iter(unused))!r}")
@@ -243,20 +255,22 @@ def _sliced(
 
 
 def _tiled(whole: Entry, key: bytes, slices: list[Any], unused: dict[bytes, Entry]) -> Sliced:
-    """The slices of `whole` in order, taken out of `unused`; raises `ValueError`."""
-    found = []
+    """`whole` by its slices, taken out of `unused`; raises `ValueError`."""
+    found: list[_Slice] = []
     for row in slices:
         extents = [(e.get("start", 0), e.get("length", _FULL)) for e in row.get("extents", ())]
         entry = unused.pop(slice_key(key, extents), None)
         if entry is None or len(extents) != len(whole.shape) or entry.dtype != whole.dtype:
             raise ValueError(f"slice {extents} is missing or another tensor's")
         found.append((_resolved(extents, whole.shape), entry))
-    axis = _axis([extents for extents, _ in found], whole.shape)
-    found.sort(key=lambda item: item[0][axis])
-    _check_tiles(found, axis, whole.shape)
+        if entry.shape != tuple(length for _, length in found[-1][0]):
+            raise ValueError(f"slice {extents} of shape {list(entry.shape)}")
     if whole.dtype == STRING and len(found) > 1:
         raise ValueError("strings in several slices")
-    return Sliced(whole.key, whole.dtype, whole.shape, axis, tuple(entry for _, entry in found))
+    tree = _cut(whole, [(0, dim) for dim in whole.shape], found)
+    if isinstance(tree, Sliced):
+        return tree
+    return Sliced(whole.key, whole.dtype, whole.shape, 0, (tree,))
 
 
 def _resolved(extents: list[Extent], shape: tuple[int, ...]) -> list[Extent]:
@@ -266,28 +280,37 @@ def _resolved(extents: list[Extent], shape: tuple[int, ...]) -> list[Extent]:
     ]
 
 
-def _axis(slices: list[list[Extent]], shape: tuple[int, ...]) -> int:
-    """The first axis along which a slice is not the whole; 0 where all are."""
-    for axis, dim in enumerate(shape):
-        if any(extents[axis] != (0, dim) for extents in slices):
-            return axis
-    return 0
+def _cut(
+    whole: Entry, box: list[Extent], slices: list[_Slice], depth: int = _MAX_CUTS
+) -> Entry | Sliced:
+    """The slices that fill `box`, cut from side to side, then each part so; raises `ValueError`."""
+    if [extents for extents, _ in slices] == [box]:
+        return slices[0][1]
+    for axis, (start, length) in enumerate(box if depth else ()):
+        groups = _groups(slices, axis)
+        if len(groups) > 1:
+            bounds = [start, *(group[0][0][axis][0] for group in groups[1:]), start + length]
+            sides = [(one, other - one) for one, other in pairwise(bounds)]
+            parts = (
+                _cut(whole, [*box[:axis], side, *box[axis + 1 :]], group, depth - 1)
+                for side, group in zip(sides, groups, strict=True)
+            )
+            shape = tuple(size for _, size in box)
+            return Sliced(whole.key, whole.dtype, shape, axis, tuple(parts))
+    raise ValueError(f"slice {slices[0][0]} to fill {box}")
 
 
-def _check_tiles(
-    found: list[tuple[list[Extent], Entry]], axis: int, shape: tuple[int, ...]
-) -> None:
-    at = 0
-    for extents, entry in found:
-        start, length = extents[axis] if shape else (0, 1)
-        expected = [(0, dim) for dim in shape]
-        if shape:
-            expected[axis] = (at, length)
-        if extents != expected or length < 0 or entry.shape != tuple(n for _, n in extents):
-            raise ValueError(f"slice {extents} of shape {list(entry.shape)}")
-        at = start + length
-    if at != (shape[axis] if shape else 1):
-        raise ValueError(f"slices up to {at}")
+def _groups(slices: list[_Slice], axis: int) -> list[list[_Slice]]:
+    """Slices in order along `axis`, parted where no slice goes on."""
+    groups: list[list[_Slice]] = []
+    end = 0
+    for each in sorted(slices, key=lambda item: item[0][axis]):
+        start, length = each[0][axis]
+        if start >= end or not groups:
+            groups.append([])
+        groups[-1].append(each)
+        end = max(end, start + length)
+    return groups
 
 
 def slice_key(name: bytes, extents: list[Extent]) -> bytes:
