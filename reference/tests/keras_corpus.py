@@ -183,6 +183,7 @@ BUILDERS = (
 @cache
 def models(library: Any) -> dict[str, Any]:
     """The models by the names of their builders."""
+    library.backend.clear_session()  # Keras numbers names over the whole process
     return {builder.__name__: builder(library) for builder in BUILDERS}
 
 
