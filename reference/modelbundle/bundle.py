@@ -261,7 +261,7 @@ class Tensor:
         """
         data = view(self._bundle.storage.blob(self.row.file), self.row.offset, self.row.length)
         if self._bundle.verify:
-            settle(check_tensor(self.row, _digest(data)))
+            settle(check_tensor(self.row, digests.of_bytes(data)))
         return data
 
     def numpy(self) -> NDArray[np.generic]:
@@ -288,12 +288,6 @@ def _shaped(array: NDArray[np.generic], row: Row) -> NDArray[np.generic]:
         raise UnsupportedError(
             [Finding("TEN-08", row.name, "a shape that numpy can hold", f"{row.shape}: {error}")]
         ) from None
-
-
-def _digest(data: memoryview) -> str:
-    import hashlib
-
-    return digests.of_raw(hashlib.sha256(data).digest())
 
 
 @checks("TEN-10")

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import re
 
+from modelbundle.core.blobs import Blob, walk
+
 ALGORITHM = "sha256"
 DIGEST_BYTES = 32
 PATTERN = re.compile(r"sha256:[0-9a-f]{64}")
@@ -16,9 +18,21 @@ PLACEHOLDER = f"{ALGORITHM}:{'0' * 64}"
 """As long as any digest, so a manifest's length is known before its digests are."""
 
 
-def of_bytes(data: bytes) -> str:
+EMPTY = hashlib.sha256(b"").digest()
+"""The 32 bytes of the digest of nothing."""
+
+
+def of_bytes(data: bytes | memoryview) -> str:
     """The digest of `data`."""
     return f"{ALGORITHM}:{hashlib.sha256(data).hexdigest()}"
+
+
+def raw_of_blob(blob: Blob) -> bytes:
+    """The 32 bytes of the digest of `blob`, which is read in chunks."""
+    digest = hashlib.sha256()
+    for chunk in walk(blob):
+        digest.update(chunk)
+    return digest.digest()
 
 
 def of_raw(raw: bytes) -> str:

@@ -11,16 +11,15 @@ to the residue, tensors of 256 bytes or more on multiples of 64.
 
 from __future__ import annotations
 
-import hashlib
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from modelbundle.core import paths
+from modelbundle.core import digests, paths
 from modelbundle.core.archive_layout import ALIGNMENT
-from modelbundle.core.blobs import Blob, BytesBlob, ComposedBlob, SliceBlob, walk
+from modelbundle.core.blobs import Blob, BytesBlob, ComposedBlob, SliceBlob
 from modelbundle.core.compositions import Segment, join
 from modelbundle.core.findings import refuse
 from modelbundle.sources.artifact import ArtifactFile, Part
@@ -125,7 +124,8 @@ def _shared(
         alike[length, _probe(blobs[path], offset, length)].append((path, (offset, length)))
     suspects = [(path, span) for group in alike.values() if len(group) > 1 for path, span in group]
     with ThreadPoolExecutor(_THREADS) as pool:
-        hashes = pool.map(lambda suspect: hash_range(blobs[suspect[0]], *suspect[1]), suspects)
+        slices = (SliceBlob(blobs[path], *span) for path, span in suspects)
+        hashes = pool.map(digests.raw_of_blob, slices)
         return {
             (path, span): (span[1], digest)
             for (path, span), digest in zip(suspects, hashes, strict=True)
@@ -136,14 +136,6 @@ def _probe(blob: Blob, offset: int, length: int) -> bytes:
     size = min(_PROBE_BYTES, length)
     starts = {0, (length - size) // 2, length - size}
     return b"".join(blob.read(offset + start, size) for start in sorted(starts))
-
-
-def hash_range(blob: Blob, offset: int, length: int) -> bytes:
-    """The sha256 of a range of `blob`, 32 bytes."""
-    digest = hashlib.sha256()
-    for chunk in walk(SliceBlob(blob, offset, length)):
-        digest.update(chunk)
-    return digest.digest()
 
 
 class _Composer:

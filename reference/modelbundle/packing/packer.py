@@ -10,7 +10,6 @@ stands under the final name until it is complete.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -282,8 +281,7 @@ def _write_stored(draft: _Draft, writer: Writer, scans: Scanner, found: _Digests
 
 
 def _with_empty(found: _Digests, rows: Sequence[merge.MergedRow]) -> _Digests:
-    nothing = hashlib.sha256(b"").digest()
-    return found | {(row.file, row.range): nothing for row in rows if not row.tensor.length}
+    return found | {(row.file, row.range): digests.EMPTY for row in rows if not row.tensor.length}
 
 
 def _copy(path: str, blob: Blob, spans: Sequence[Range], writer: Writer, scans: Scanner) -> Scan:

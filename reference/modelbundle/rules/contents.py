@@ -6,7 +6,6 @@ format holds for a bundle too, whoever wrote it.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from functools import cache
 
@@ -15,7 +14,7 @@ import numpy as np
 from modelbundle.bundle import Bundle, check_bool
 from modelbundle.core import dtypes, paths, strings
 from modelbundle.core.blobs import Blob, ComposedBlob, SliceBlob, walk
-from modelbundle.core.digests import of_raw
+from modelbundle.core.digests import of_raw, raw_of_blob
 from modelbundle.core.findings import BundleError, Finding, checks, clip
 from modelbundle.core.manifest import Component, Requirements
 from modelbundle.core.tensor_index import Row
@@ -108,10 +107,7 @@ def _check_derived(bundle: Bundle, artifact: Artifact) -> Iterator[Finding]:
         entry = bundle.manifest.by_path.get(file.path)
         if entry is None or file.role == "source" or _is_whole_segment(bundle, artifact, file):
             continue
-        whole = hashlib.sha256()
-        for chunk in walk(file.blob):
-            whole.update(chunk)
-        if entry.digest != of_raw(whole.digest()):
+        if entry.digest != of_raw(raw_of_blob(file.blob)):
             hint = "the file does not follow from the source"
             found = f"other bytes ({entry.digest})"
             yield Finding("COM-06", file.path, "what the source gives", found, hint)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from modelbundle.bundle import Bundle, check_digest, check_tensor
 from modelbundle.core import paths
 from modelbundle.core.compositions import Compositions
-from modelbundle.core.digests import of_raw
+from modelbundle.core.digests import EMPTY, of_raw
 from modelbundle.core.findings import Finding, checks, clip
 from modelbundle.core.manifest import FileEntry
 from modelbundle.core.tensor_index import TensorIndex
 from modelbundle.storage.layouts import ArchiveStorage
 from modelbundle.storage.scan import Progress, Range, Scanner, scanner
-
-_EMPTY = hashlib.sha256(b"").digest()
 
 
 def check(
@@ -84,6 +81,6 @@ def _check_tensors(
 ) -> Iterator[Finding]:
     files, offsets, lengths = index.file.tolist(), index.offset.tolist(), index.length.tolist()
     for number, (code, offset, length) in enumerate(zip(files, offsets, lengths, strict=True)):
-        raw = found.get((index.files[code], (offset, length)), _EMPTY)
+        raw = found.get((index.files[code], (offset, length)), EMPTY)
         if raw != index.digest[32 * number : 32 * number + 32]:
             yield from check_tensor(index.row(number), of_raw(raw))
