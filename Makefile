@@ -13,6 +13,8 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 READY := $(VENV)/.ready
 FUZZ_READY := $(VENV)/.ready-fuzz
+BACKENDS_READY := $(VENV)/.ready-backends
+TORCH ?= torch==2.13.0
 
 JOBS ?= 2
 FUZZ_SECONDS ?= 20
@@ -47,6 +49,11 @@ $(FUZZ_READY): $(READY)
 	$(PY) -m pip install --quiet --group fuzz
 	@touch $@
 
+$(BACKENDS_READY): $(READY)
+	$(call say,Adding Torch to $(VENV) (a large download))
+	$(PY) -m pip install --quiet '$(TORCH)' --group backends
+	@touch $@
+
 .PHONY: demo
 demo: $(READY) ## Train a small model, save it in every format, pack all, get all back
 	$(call say,Demo: one model in every native format in one bundle)
@@ -75,7 +82,12 @@ generated: $(READY) ## Check that generated files are current
 .PHONY: tests
 tests: $(READY) ## Run the tests: sources against their native libraries, spec examples, rule coverage
 	$(call say,Tests)
-	$(PY) -m pytest -n $(JOBS) --dist loadscope -m 'not real'
+	$(PY) -m pytest -n $(JOBS) --dist loadscope -m 'not real and not backends'
+
+.PHONY: test-backends
+test-backends: $(BACKENDS_READY) ## Capture, restore and resume Keras models on JAX and Torch too
+	$(call say,Keras on JAX and Torch)
+	$(PY) -m pytest -n $(JOBS) --dist loadscope -m backends
 
 .PHONY: conformance
 conformance: $(READY) ## Hold the reference against all conformance cases; report in build/conformance

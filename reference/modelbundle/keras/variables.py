@@ -1,0 +1,239 @@
+"""The variables that a live Keras object owns, each under a name that outlives the process.
+
+Keras numbers what nobody named (`dense_7`, `variable_3`) over the whole process, so those names
+are no key. Here a name is the path of names from the object inwards:
+
+- a layer within a class of Keras's own is called as the config calls it (`backbone/conv1/kernel`);
+- a layer within a class of somebody else is called as the attribute that holds it (`blocks/0`),
+  since its constructor makes it anew, and Keras numbers it anew;
+- a variable is called as Keras calls it, and by its attribute where Keras only numbered it.
+
+Two processes that build one model give equal names in equal order; no name occurs twice. A
+variable that several layers share has the first of its names.
+
+    for item in owned(model):
+        print(item.name, item.role, item.variable.shape)
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from modelbundle.sources.artifact import TensorRole
+
+OPTIMIZER = "optimizer"
+METRICS = "metrics"
+"""First names of what training keeps beside the layers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """A variable and what it is called."""
+
+    name: str
+    owner: str
+    """Path of the layer, metric or optimizer that made it; empty for the object itself."""
+    role: TensorRole
+    variable: Any
+    """A `keras.Variable`."""
+    slot: str = ""
+    """Of an optimizer's variable: the slot that it is (`momentum`)."""
+    of: str = ""
+    """Of an optimizer's variable: the name of the variable that the slot serves."""
+
+
+def owned(target: Any, *, training: bool = True) -> tuple[Owned, ...]:
+    """All variables of a layer or model, each once: weights, state of random generators, metrics.
+
+    With `training`, those of the optimizer and the compiled metrics too, as far as they are built.
+    """
+    trained = {id(variable) for variable in target.trainable_variables}
+    found = list(_of_layer(target, "", trained, set()))
+    if training:
+        weights = {id(item.variable): item.name for item in found}
+        found += _of_optimizer(getattr(target, "optimizer", None), OPTIMIZER, weights)
+        found += _of_compiled_metrics(target)
+    return tuple(_distinct(found))
+
+
+def layers(target: Any) -> dict[str, Any]:
+    """All layers of a layer or model by path, itself under the empty one, each once."""
+    return dict(_layers(target, "", set()))
+
+
+def _layers(layer: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    if id(layer) in seen:
+        return
+    seen.add(id(layer))
+    yield path, layer
+    for name, child in _children(layer):
+        yield from _layers(child, _join(path, name), seen)
+
+
+def _of_layer(layer: Any, path: str, trained: set[int], seen: set[int]) -> Iterator[Owned]:
+    for owner, item in _layers(layer, path, set()):
+        own = [*item._trainable_variables, *item._non_trainable_variables]
+        for name, variable in _variable_names(item, own):
+            if id(variable) not in seen:
+                seen.add(id(variable))
+                role: TensorRole = "trainable" if id(variable) in trained else "non-trainable"
+                yield Owned(_join(owner, name), owner, role, variable)
+        for name, generator in _named(item, item._seed_generators):
+            if id(generator.state) not in seen:
+                seen.add(id(generator.state))
+                place = _join(owner, name)
+                yield Owned(_join(place, generator.state.name), place, "rng", generator.state)
+        for name, metric in _named(item, item._metrics):
+            yield from _of_metric(metric, _join(owner, name), seen)
+
+
+def _of_metric(metric: Any, path: str, seen: set[int]) -> Iterator[Owned]:
+    for name, variable in _variable_names(metric, metric._variables):
+        if id(variable) not in seen:
+            seen.add(id(variable))
+            yield Owned(_join(path, name), path, "metric", variable)
+    for name, child in _named(metric, metric._metrics):
+        yield from _of_metric(child, _join(path, name), seen)
+
+
+def _of_compiled_metrics(target: Any) -> Iterator[Owned]:
+    """`metrics/loss/…`, then `metrics/OUTPUT/NAME/…` or `metrics/NAME/…` as Keras reports them."""
+    seen: set[int] = set()
+    if (tracker := getattr(target, "_loss_tracker", None)) is not None:
+        yield from _of_metric(tracker, _join(METRICS, "loss"), seen)
+    compiled = getattr(target, "_compile_metrics", None)
+    if compiled is not None and compiled.built:
+        for metric in compiled.metrics:
+            yield from _of_metric(metric, _join(METRICS, metric.name), seen)
+
+
+def _of_optimizer(optimizer: Any, path: str, weights: Mapping[int, str]) -> Iterator[Owned]:
+    if optimizer is None:
+        return
+    slots = dict(_slots(optimizer))
+    for variable in optimizer._variables:
+        if id(variable) in slots:
+            slot, served = slots[id(variable)]
+            of = weights.get(id(served), served.path)
+            yield Owned(_join(path, slot, of), path, "optimizer", variable, slot, of)
+        else:
+            yield Owned(_join(path, variable.name), path, "optimizer", variable)
+    for name, inner in _inner_optimizers(optimizer):
+        yield from _of_optimizer(inner, _join(path, name), weights)
+
+
+def _inner_optimizers(optimizer: Any) -> Iterator[tuple[str, Any]]:
+    from keras.optimizers import Optimizer
+
+    for attribute, value in vars(optimizer).items():
+        if isinstance(value, Optimizer):
+            yield attribute.strip("_"), value
+
+
+def _slots(optimizer: Any) -> Iterator[tuple[int, tuple[str, Any]]]:
+    """By variable: the slot, and the variable that it serves.
+
+    An optimizer keeps its slots in lists as long as the list of variables that it trains, and
+    names a slot after the variable: `PATH_momentum`.
+    """
+    trained = optimizer._trainable_variables
+    own = {id(variable) for variable in optimizer._variables}
+    for value in vars(optimizer).values():
+        if isinstance(value, list) and len(value) == len(trained) and value is not trained:
+            for slot, served in zip(value, trained, strict=True):
+                if id(slot) in own:
+                    prefix = f"{served.path.replace('/', '_')}_"
+                    yield id(slot), (slot.name.removeprefix(prefix), served)
+
+
+def _children(layer: Any) -> Iterator[tuple[str, Any]]:
+    return _named(layer, layer._flatten_layers(include_self=False, recursive=False))
+
+
+def _named(parent: Any, children: Any) -> Iterator[tuple[str, Any]]:
+    """Children that have a name of their own, under names that differ from one another."""
+    held = {} if _is_keras(parent) else _held(parent)
+    used: Counter[str] = Counter()
+    for child in children:
+        automatic = not _is_keras(parent) and _is_automatic(child)
+        name = held.get(id(child)) or (_snake(type(child).__name__) if automatic else child.name)
+        if not _is_keras(child) or not hasattr(child, "state"):
+            yield _numbered(name, used), child
+        else:  # a seed generator, which Keras always numbers
+            yield _numbered(held.get(id(child)) or "seed_generator", used), child
+
+
+def _variable_names(owner: Any, variables: Any) -> Iterator[tuple[str, Any]]:
+    held = _held(owner)
+    used: Counter[str] = Counter()
+    for variable in variables:
+        name = variable.name
+        if re.fullmatch(r"variable(_\d+)?", name):
+            name = held.get(id(variable), "variable")
+        yield _numbered(name, used), variable
+
+
+def _held(owner: Any) -> dict[int, str]:
+    """What the attributes of an object hold, at any depth of lists and dicts, by identity."""
+    found: dict[int, str] = {}
+    for attribute, value in vars(owner).items():
+        for path, item in _leaves(value, attribute.strip("_")):
+            if not attribute.startswith("_self_") and attribute not in _BOOKS:
+                found.setdefault(id(item), path)
+    return found
+
+
+_BOOKS = frozenset(
+    {"_layers", "_metrics", "_seed_generators", "_trainable_variables", "_non_trainable_variables",
+     "_variables", "_tracker", "_obj_reference_counts_dict", "_functional"}
+)  # fmt: skip
+"""Attributes in which Keras keeps the books on all others."""
+
+
+def _leaves(value: Any, path: str, depth: int = 0) -> Iterator[tuple[str, Any]]:
+    items: Any = ()
+    if depth < 8 and isinstance(value, list | tuple):
+        items = enumerate(value)
+    elif depth < 8 and isinstance(value, dict):
+        items = value.items()
+    else:
+        yield path, value
+    for key, item in items:
+        yield from _leaves(item, f"{path}/{key}", depth + 1)
+
+
+def _is_keras(item: Any) -> bool:
+    return type(item).__module__.split(".")[0] == "keras"
+
+
+def _is_automatic(child: Any) -> bool:
+    return (
+        re.fullmatch(rf"{re.escape(_snake(type(child).__name__))}(_\d+)?", child.name) is not None
+    )
+
+
+def _snake(name: str) -> str:
+    """A class name as Keras makes the name of an object from it (`keras.utils.naming`)."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def _numbered(name: str, used: Counter[str]) -> str:
+    used[name] += 1
+    return name if used[name] == 1 else f"{name}_{used[name] - 1}"
+
+
+def _distinct(items: list[Owned]) -> Iterator[Owned]:
+    used: Counter[str] = Counter()
+    for item in items:
+        name = _numbered(item.name, used)
+        yield item if name == item.name else replace(item, name=name)
+
+
+def _join(*names: str) -> str:
+    return "/".join(name for name in names if name)
