@@ -142,6 +142,13 @@ def variable_names(class_name: str, config: Config, count: int) -> tuple[str, ..
     return next((names for names in options if len(names) == count), None)
 
 
+def plain_variables(class_name: str, config: Config) -> tuple[str, ...]:
+    """Names of what a built-in layer stores itself before it is quantized; none for others."""
+    if class_name == "SpectralNormalization":
+        return (_spectral_weight(config), "vector_u")
+    return _tokens(_LAYERS.get(class_name, ""), config)
+
+
 def roles(class_name: str, config: Config, count: int) -> tuple[TensorRole, ...] | None:
     """The roles of the same variables; None where their names are not known.
 
