@@ -34,6 +34,7 @@ FULL = (
     "SVM",
     "STF",
     "KCF",
+    "KMD",
     "ONX",
     "TFL",
     "SRC",

@@ -615,6 +615,154 @@ MADE["tflite/root-outside"] = lambda: {
 MADE["tflite/identifier"] = lambda: {
     "net.tflite": b"\x10\0\0\0TFL2" + bytes(4) + b"\4\0\4\0\4\0\0\0" + bytes(12)
 }
+
+
+# Captured Keras models
+
+
+def _laid_out(tensors: Mapping[str, tuple[str, list[int], bytes]]) -> bytes:
+    """A safetensors file of a captured model: dtype, shape and data by name."""
+
+    def order(name: str) -> tuple[int, str]:
+        length = len(tensors[name][2])
+        return -max(power for power in (1, 2, 4, 8, 16, 32, 64) if length % power == 0), name
+
+    header, data = {}, b""
+    for name in sorted(tensors, key=order):
+        dtype, shape, content = tensors[name]
+        header[name] = _tensor(dtype, shape, len(data), len(data) + len(content))
+        data += content
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-(8 + len(text)) % 64)
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def _floats(*numbers: float) -> bytes:
+    return struct.pack(f"<{len(numbers)}f", *numbers)
+
+
+_ADAM = {"module": "keras.optimizers", "class_name": "SGD", "registered_name": None,
+         "config": {"name": "SGD", "learning_rate": 0.5, "momentum": 0.5}}  # fmt: skip
+_WEIGHTS = {
+    "scale/gain": ("F32", [2], _floats(1, 2)),
+    "dense/kernel": ("F32", [4, 4], _floats(*range(16))),
+    "dense/bias": ("F32", [4], _floats(1, 2, 3, 4)),
+    "wide": ("U8", [1, 16], bytes(range(16))),
+}
+_ROLES = [
+    {"name": "dense/bias", "role": "non-trainable"},
+    {"name": "dense/kernel", "role": "trainable"},
+    {"name": "metrics/loss/total", "role": "metric"},
+    {"name": "optimizer/momentum/dense/kernel", "role": "optimizer", "slot": "momentum", "of": "dense/kernel"},
+    {"name": "scale/gain", "role": "trainable"},
+    {"dtype": "complex128", "name": "wide", "role": "non-trainable", "shape": [1]},
+]
+_FACTS = {
+    "backend": "tensorflow", "class_name": "Sequential", "floatx": "float32",
+    "dtype_policy": {"class_name": "DTypePolicy", "config": {"name": "float32"}, "module": "keras", "registered_name": None},
+    "frozen": ["scale"], "image_data_format": "channels_last", "keras_model": "1.0-draft", "keras_version": "3.15.1",
+    "kind": "model", "module": "keras", "selection": ["architecture", "weights", "training"], "tensors": _ROLES,
+}  # fmt: skip
+_CAPTURED_CONFIG: dict[str, Any] = {
+    "module": "keras", "class_name": "Sequential", "registered_name": None,
+    "config": {"name": "net", "trainable": True, "layers": [
+        {"module": "keras.layers", "class_name": "InputLayer", "registered_name": None,
+         "config": {"batch_shape": [None, 4], "dtype": "float32", "name": "x"}},
+        {"module": "keras.layers", "class_name": "Dense", "registered_name": None,
+         "config": {"name": "dense", "trainable": True, "units": 4, "kernel_constraint": {
+             "module": "keras.constraints", "class_name": "MaxNorm", "registered_name": None,
+             "config": {"max_value": {"class_name": "__float__", "value": "Infinity"}}, "shared_object_id": 0}}},
+        {"module": "mine", "class_name": "Scale", "registered_name": "mine>Scale",
+         "config": {"name": "scale", "trainable": False, "by": {"class_name": "__dict__", "items": [[1, {"class_name": "__tuple__", "items": [2, 3]}]]},
+                    "constraint": {"module": "keras.constraints", "class_name": "MaxNorm", "registered_name": None,
+                                   "config": {"max_value": {"class_name": "__float__", "value": "Infinity"}}, "shared_object_id": 0}}},
+    ]},
+}  # fmt: skip
+_CAPTURED_TRAINING: dict[str, Any] = {
+    "keras_training": "1.0-draft",
+    "compile_config": {"optimizer": _ADAM, "loss": "mse", "metrics": None, "weighted_metrics": None},
+    "optimizer": _ADAM, "built": {"optimizer": True, "loss": True, "metrics": True},
+    "losses": [{"path": [], "name": "dense", "weight": None, "object": {
+        "module": "keras.losses", "class_name": "MeanSquaredError", "registered_name": None, "config": {}}}],
+    "loss_metrics": [], "metrics": {"metrics": [{"output": None, "metrics": []}], "weighted_metrics": [None]},
+}  # fmt: skip
+
+
+def _compact(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _canonical(value: Any) -> bytes:
+    """Of values without numbers other than small integers."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+
+
+def captured(
+    facts: Mapping[str, Any] | None = None,
+    config: bytes = b"",
+    training: Mapping[str, Any] | None = None,
+    **more: bytes,
+) -> Callable[[], Files]:
+    """A captured model with members of its documents, or whole files, replaced; b"" takes one away."""
+    files = {
+        "assets/words/vocabulary.txt": b"one\ntwo",
+        "config.json": config or _compact(_CAPTURED_CONFIG),
+        "model.json": _canonical({**_FACTS, **(facts or {})}),
+        "optimizer.safetensors": _laid_out({"optimizer/momentum/dense/kernel": ("F32", [4, 4], _floats(*range(16, 32)))}),
+        "state.safetensors": _laid_out({"metrics/loss/total": ("F32", [], _floats(7))}),
+        "training.json": _compact({**_CAPTURED_TRAINING, **(training or {})}),
+        "weights.safetensors": _laid_out(_WEIGHTS),
+    } | {name.replace("__", "."): data for name, data in more.items()}  # fmt: skip
+    return lambda: {f"model/{name}": data for name, data in files.items() if data}
+
+
+def _config_with(old: str, new: str) -> bytes:
+    text = _compact(_CAPTURED_CONFIG).decode()
+    if old not in text:
+        raise ValueError(old)
+    return text.replace(old, new).encode()
+
+
+def _facts_with(number: int, **members: Any) -> dict[str, Any]:
+    """`tensors` of `model.json` with members of one of them replaced."""
+    return {"tensors": [{**each, **members} if at == number else each for at, each in enumerate(_ROLES)]}
+
+
+_INFINITY = '{"class_name":"__float__","value":"Infinity"}'
+_CAPTURED: Mapping[str, Callable[[], Files]] = {
+    "whole": captured(),
+    "weights": captured({"selection": ["weights"], "tensors": [each for each in _ROLES if each["role"] in ("trainable", "non-trainable")]},
+                        config__json=b"", training__json=b"", optimizer__safetensors=b"", state__safetensors=b"", **{"assets/words/vocabulary.txt": b""}),
+    "facts-version": captured({"keras_model": "9.0"}),
+    "facts-member": captured({"floatx": 32}),
+    "facts-unknown": captured({"saved_at": "today"}),
+    "facts-order": captured({"tensors": [_ROLES[1], _ROLES[0], *_ROLES[2:]]}),
+    "facts-selection": captured({"selection": ["training", "weights", "architecture"]}),
+    "facts-slot": captured(_facts_with(4, slot="momentum")),
+    "file-unselected": captured({"selection": ["architecture", "weights"], "tensors": [_ROLES[0], _ROLES[1], *_ROLES[4:]]},
+                                optimizer__safetensors=b"", state__safetensors=b""),
+    "file-unknown": captured(**{"notes.txt": b"mine"}),
+    "config-missing": captured(config__json=b""),
+    "tensor-unlisted": captured({"tensors": _ROLES[1:]}),
+    "tensor-missing": captured({"tensors": [*_ROLES, {"name": "zero", "role": "trainable"}]}),
+    "tensor-role": captured(_facts_with(0, role="metric")),
+    "tensor-shape": captured(_facts_with(0, dtype="float32", shape=[2, 2])),
+    "tensor-of": captured(_facts_with(3, of="dense/kernal")),
+    "config-infinity": captured(config=_config_with(_INFINITY, "Infinity")),
+    "config-tag": captured(config=_config_with(_INFINITY, '{"class_name":"__float__","value":"Much"}')),
+    "config-key-twice": captured(config=_config_with('"items":[[1,', '"items":[[1,0],[1,')),
+    "config-numbers": captured(config=_config_with('"shared_object_id":0', '"shared_object_id":140020')),
+    "training-version": captured(training={"keras_training": "0.9"}),
+    "training-built": captured(training={"built": {"optimizer": "yes", "loss": True, "metrics": True}}),
+    "training-losses": captured(training={"losses": ["mse"]}),
+    "layout-order": captured(weights__safetensors=tensors_file({
+        "dense/bias": _tensor("F32", [4], 0, 16), "dense/kernel": _tensor("F32", [4, 4], 16, 80),
+        "scale/gain": _tensor("F32", [2], 80, 88), "wide": _tensor("U8", [1, 16], 88, 104)}, bytes(104))),
+    "layout-empty": captured({"tensors": [each for each in _ROLES if each["role"] != "metric"]}, state__safetensors=_laid_out({})),
+}  # fmt: skip
+for _name, _make in _CAPTURED.items():
+    MADE[f"keras-model/{_name}"] = _make
+
 MADE["unknown/text"] = lambda: {"net.txt": b"no model\n"}
 MADE["unknown/pickle"] = lambda: {"net.bin": b"\x80\x04\x95\x0c\0\0\0\0\0\0\0\x8c\x02os\x94."}
 

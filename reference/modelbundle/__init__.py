@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from modelbundle.comparing import diff
     from modelbundle.copying import copy
     from modelbundle.core.findings import BundleError, Finding, UnsupportedError
+    from modelbundle.keras.binding import transfer
+    from modelbundle.keras.binding_report import BindingError, BindingReport
+    from modelbundle.keras.export_report import ExportReport
     from modelbundle.packing import pack
     from modelbundle.rules import Report, validate
     from modelbundle.unpacking import unpack
@@ -27,8 +30,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BindingError",
+    "BindingReport",
     "Bundle",
     "BundleError",
+    "ExportReport",
     "Finding",
     "Report",
     "Tensor",
@@ -37,13 +43,17 @@ __all__ = [
     "diff",
     "open",
     "pack",
+    "transfer",
     "unpack",
     "validate",
 ]
 
 _HOMES = {
+    "BindingError": "modelbundle.keras.binding_report",
+    "BindingReport": "modelbundle.keras.binding_report",
     "Bundle": "modelbundle.bundle",
     "BundleError": "modelbundle.core.findings",
+    "ExportReport": "modelbundle.keras.export_report",
     "Finding": "modelbundle.core.findings",
     "Report": "modelbundle.rules",
     "Tensor": "modelbundle.bundle",
@@ -51,6 +61,7 @@ _HOMES = {
     "copy": "modelbundle.copying",
     "diff": "modelbundle.comparing",
     "pack": "modelbundle.packing",
+    "transfer": "modelbundle.keras.binding",
     "unpack": "modelbundle.unpacking",
     "validate": "modelbundle.rules",
 }

@@ -9,11 +9,12 @@ first needed, a tensor's bytes when they are asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelbundle.core import compositions, digests, dtypes, paths, tensor_index
 from modelbundle.core import manifest as manifests
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from modelbundle.keras.binding_report import BindingReport
+    from modelbundle.keras.export_report import ExportReport
 
 _INDEX_LIMITS = {
     paths.TENSORS: ("TEN-17", LIMITS.index_bytes),
@@ -45,14 +48,21 @@ def open_bundle(location: str | Path, *, verify: bool = True, digest: str | None
     """
     storage = open_storage(location)
     try:
-        return Bundle(storage, verify=verify, digest=digest)
+        bundle = Bundle(storage, verify=verify, digest=digest)
+        bundle.location = location
+        return bundle
     except BaseException:
         storage.close()
         raise
 
 
 class Bundle:
-    """A bundle that is open for reading; also a context manager."""
+    """A bundle that is open for reading; also a context manager.
+
+    `location` is the path or URL that it was opened by.
+    """
+
+    location: str | Path = ""
 
     def __init__(self, storage: Storage, *, verify: bool = True, digest: str | None = None) -> None:
         data = storage.read_manifest()
@@ -124,6 +134,103 @@ class Bundle:
         data = blob.read(0, blob.size)
         settle(check_digest(self.manifest.by_path[path], digests.of_bytes(data)))
         return data
+
+    def run(
+        self,
+        inputs: Mapping[str, Any],
+        signature: str | None = None,
+        engine: str | None = None,
+        device: str = "cpu",
+    ) -> dict[str, NDArray[Any]]:
+        """The outputs of a signature, by name, for arrays `inputs`; see `modelbundle.engines`.
+
+        Raises `BundleError` (RUN) where inputs do not fit, or no engine can run it here.
+        """
+        engines = import_module("modelbundle.engines")
+        setup = engines.Setup(device)
+        return dict(engines.run(self, inputs, signature, engine, setup=setup).outputs)
+
+    def to_keras(
+        self,
+        component: str | None = None,
+        *,
+        custom_objects: Mapping[str, Any] | None = None,
+        allow_unsafe: bool = False,
+        compile: bool = True,
+        dtype_policy: Any = None,
+    ) -> Any:
+        """The Keras model or layer of the bundle, exact and ready to go on training.
+
+        `modelbundle.keras.restore.to_keras` says what the options mean and what is raised.
+        """
+        restore = import_module("modelbundle.keras.restore")
+        return restore.to_keras(
+            self,
+            component,
+            custom_objects=custom_objects,
+            allow_unsafe=allow_unsafe,
+            compile=compile,
+            dtype_policy=dtype_policy,
+        )
+
+    def clone(
+        self,
+        component: str | None = None,
+        *,
+        custom_objects: Mapping[str, Any] | None = None,
+        allow_unsafe: bool = False,
+        dtype_policy: Any = None,
+    ) -> Any:
+        """The architecture with fresh weights, not compiled; see `modelbundle.keras.restore`."""
+        restore = import_module("modelbundle.keras.restore")
+        return restore.clone(
+            self,
+            component,
+            custom_objects=custom_objects,
+            allow_unsafe=allow_unsafe,
+            dtype_policy=dtype_policy,
+        )
+
+    def load_into(
+        self,
+        target: Any,
+        *,
+        match: str | Callable[[str], str | None] | Mapping[str, str] = "auto",
+        partial: bool = False,
+        cast: bool = False,
+        roles: Collection[str] = ("trainable", "non-trainable"),
+        component: str | None = None,
+    ) -> BindingReport:
+        """Weights into a model, a layer or a mapping from names to variables, by name.
+
+        `modelbundle.keras.binding.load_into` says what the options mean. Raises `BindingError`
+        where the match is not full and not `partial`, or nothing binds.
+        """
+        binding = import_module("modelbundle.keras.binding")
+        report: BindingReport = binding.load_into(
+            self, target, match=match, partial=partial, cast=cast, roles=roles, component=component
+        )
+        return report
+
+    def export(
+        self,
+        path: str | Path,
+        format: str | None = None,  # what people call it
+        *,
+        component: str | None = None,
+        custom_objects: Mapping[str, Any] | None = None,
+        allow_unsafe: bool = False,
+    ) -> ExportReport:
+        """Write one model to `path` in a native format; see `modelbundle.keras.export.export`."""
+        report: ExportReport = import_module("modelbundle.keras.export").export(
+            self,
+            path,
+            format,
+            component=component,
+            custom_objects=custom_objects,
+            allow_unsafe=allow_unsafe,
+        )
+        return report
 
     @checks("RDR-02", "TEN-17", "CMP-07")
     def _read_checked(self, path: str) -> bytes:
@@ -204,6 +311,11 @@ class Tensors(Mapping[str, "Tensor"]):
         if len(rows) != 1:
             raise KeyError(f"{len(rows) or 'no'} tensors are called {name!r}")
         return Tensor(self._bundle, rows.pop())
+
+    def named(self, component: str, system: str) -> dict[str, Tensor]:
+        """The tensors that a component names in a naming system, by these names."""
+        rows = self._names.get((component, system), {})
+        return {name: Tensor(self._bundle, row) for name, row in rows.items()}
 
     @cached_property
     def _names(self) -> dict[tuple[str, str], dict[str, int]]:

@@ -235,3 +235,30 @@ def diff(*, a: str, b: str, as_json: bool) -> int:
 
         print_difference(answer)
     return YES if answer.same else NO
+
+
+@cli.command()
+@_BUNDLE
+@click.argument("path")
+@click.option("--format", "form", metavar="F", help="keras, h5, checkpoint, saved_model, …")
+@click.option("--component", metavar="ID", help="Which model, where there are several.")
+@_JSON
+@answering
+def export(
+    *, bundle: str, path: str, form: str | None, component: str | None, as_json: bool
+) -> int:
+    """Write one model to PATH in a native format, and tell what is not in it.
+
+    The end of PATH tells the format, unless --format does: keras, h5, weights.h5, safetensors,
+    checkpoint (PATH is a prefix) or saved_model (PATH is a directory). A file that the bundle
+    carries comes back byte for byte; otherwise Keras writes it. Nothing is overwritten.
+    """
+    from modelbundle.bundle import open_bundle
+
+    with open_bundle(bundle) as opened:
+        answer = opened.export(path, form, component=component)
+    if as_json:
+        write_json(answer.to_json())
+    else:
+        click.echo(str(answer))
+    return YES

@@ -70,6 +70,7 @@ _VERSIONS: dict[str, _Test] = {"keras_version": _is_text, "backend": _is_text}
 
 _KINDS = {
     "assets": _Kind(None),
+    "golden": _Kind(optional={"vectors": _is_count}),
     "hdf5": _Kind(required={"layout": _LAYOUTS}, optional=_VERSIONS),
     "keras.archive": _Kind(optional={"keras_version": _is_text}),
     "keras.config": _Kind(
@@ -85,6 +86,16 @@ _KINDS = {
             "hazards": _are_hazards,
         },
     ),
+    "keras.model": _Kind(
+        "/model.json",
+        required={"selection": _is_texts},
+        optional={
+            **_VERSIONS,
+            "class_name": _is_text,
+            "module": _is_text,
+            "registered_name": _is_text,
+        },
+    ),
     "onnx": _Kind(
         optional={
             "ir_version": _is_count,
@@ -94,6 +105,9 @@ _KINDS = {
         }
     ),
     "safetensors": _Kind(optional={"metadata": _is_object, "shards": _is_count}),
+    "stablehlo": _Kind(
+        required={"format_version": _is_text}, optional={"platforms": _is_texts}
+    ),
     "tensorflow.checkpoint": _Kind(
         None,
         optional={

@@ -49,6 +49,7 @@ class Limits:
     table_bytes: int = 1 << 30
     """A checkpoint's `.index` file."""
     protobuf_bytes: int = 2 << 30
+    golden_bytes: int = 1 << 30
 
 
 LIMITS = Limits()

@@ -55,6 +55,21 @@ def _lengths(data: bytes, count: int, place: str) -> tuple[list[int], int]:
     return lengths, at
 
 
+def encode(elements: Sequence[bytes]) -> bytes:
+    """The bytes of a tensor of `elements`, in C order; lengths are as short as they can be."""
+    lengths = [len(element) for element in elements]
+    head = b"".join(map(_varint, lengths)) + struct.pack("<L", checksum(lengths))
+    return head + b"".join(elements)
+
+
+def _varint(number: int) -> bytes:
+    groups = bytearray()
+    while number > 0x7F:
+        groups.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*groups, number])
+
+
 def checksum(lengths: Sequence[int]) -> int:
     """The masked crc32c of element lengths."""
     import google_crc32c

@@ -101,14 +101,18 @@ def _of_metric(metric: Any, path: str, seen: set[int]) -> Iterator[Owned]:
 
 
 def _of_compiled_metrics(target: Any) -> Iterator[Owned]:
-    """`metrics/loss/…`, then `metrics/OUTPUT/NAME/…` or `metrics/NAME/…` as Keras reports them."""
+    """`metrics/loss/…`, those of single losses, `metrics/OUTPUT/NAME/…` or `metrics/NAME/…`."""
     seen: set[int] = set()
     if (tracker := getattr(target, "_loss_tracker", None)) is not None:
         yield from _of_metric(tracker, _join(METRICS, "loss"), seen)
+    for metric in getattr(getattr(target, "_compile_loss", None), "metrics", ()):
+        yield from _of_metric(metric, _join(METRICS, metric.name), seen)
     compiled = getattr(target, "_compile_metrics", None)
     if compiled is not None and compiled.built:
-        for metric in compiled.metrics:
-            yield from _of_metric(metric, _join(METRICS, metric.name), seen)
+        for group in (*compiled._flat_metrics, *compiled._flat_weighted_metrics):
+            for metric in group.metrics if group else ():
+                name = _join(METRICS, group.output_name or "", metric.name)
+                yield from _of_metric(metric, name, seen)
 
 
 def _of_optimizer(optimizer: Any, path: str, weights: Mapping[int, str]) -> Iterator[Owned]:

@@ -21,29 +21,29 @@ from typing import Any
 from modelbundle.core import compositions, digests, paths, tensor_index
 from modelbundle.core import manifest as manifests
 from modelbundle.core.blobs import Blob, BytesBlob
-from modelbundle.core.findings import checks, refuse, settle
+from modelbundle.core.findings import Finding, checks, refuse, settle
 from modelbundle.core.manifest import FileEntry, Manifest, Requirements
-from modelbundle.packing import merge
+from modelbundle.packing import given, merge
 from modelbundle.packing.compose import Plan, compose
-from modelbundle.sources import recognition
+from modelbundle.sources import stablehlo
 from modelbundle.sources.artifact import Artifact, ArtifactFile
 from modelbundle.storage.files import FileBlob
 from modelbundle.storage.scan import Progress, Range, Scan, Scanner, scanner
-from modelbundle.storage.tree import read_tree, with_companions
 from modelbundle.storage.writing import Writer, open_writer
 
 INDEX_TYPE = "application/vnd.modelbundle.tensor-index.v1+msgpack"
 COMPOSITIONS_TYPE = "application/vnd.modelbundle.compositions.v1+msgpack"
 RESIDUE_TYPE = "application/octet-stream"
 
-Source = str | Path
 _Digests = dict[tuple[str, Range], bytes]
 
 
 def pack(
-    sources: Source | Iterable[Source],
+    sources: Any,
     destination: str | Path,
     *,
+    include: Iterable[str] | None = None,
+    graph: bool = False,
     directory: bool = False,
     name: str | None = None,
     metadata: Mapping[str, Any] | None = None,
@@ -53,29 +53,24 @@ def pack(
     """Pack `sources` into one bundle at `destination` and return its digest.
 
     A source is the path of a `.keras`, HDF5, safetensors, ONNX, TFLite or Keras config file, of a
-    SavedModel or checkpoint directory, or a checkpoint prefix. No framework is imported.
+    SavedModel or checkpoint directory, or a checkpoint prefix; or a live Keras model or layer.
+    Several live ones come as a mapping whose keys name them. `include` says what of them is
+    packed, of "architecture", "weights" and "training": all of it, unless said. With `graph`, its
+    traced graph (a SavedModel) stands beside it, so that it runs without its classes, which then
+    need no `get_config`. No framework is imported.
     `progress` is called with bytes done. Raises `BundleError` where a source is refused and
     `FileExistsError` where `destination` exists and `overwrite` is not set.
     """
-    given = [sources] if isinstance(sources, str | Path) else list(sources)
-    artifacts = [read_source(Path(source)) for source in given]
-    return pack_artifacts(
-        artifacts,
-        Path(destination),
-        directory=directory,
-        name=name,
-        metadata=metadata,
-        overwrite=overwrite,
-        progress=progress,
-    )
-
-
-def read_source(source: Path) -> Artifact:
-    """The artifact at `source`; raises `BundleError` where it is malformed or of no known kind."""
-    tree = read_tree(source)
-    if tree.single is not None:
-        tree = with_companions(tree, source, tuple(recognition.companions(tree)))
-    return recognition.read(tree)
+    with given.graph_folder(graph) as graphs:
+        return pack_artifacts(
+            list(given.artifacts(sources, include, graphs)),
+            Path(destination),
+            directory=directory,
+            name=name,
+            metadata=metadata,
+            overwrite=overwrite,
+            progress=progress,
+        )
 
 
 def pack_artifacts(
@@ -92,6 +87,7 @@ def pack_artifacts(
     if not artifacts:
         raise ValueError("nothing to pack: give at least one source")
     ordered = sorted(artifacts, key=lambda artifact: artifact.components[0].id)
+    settle(_unbound(ordered))
     draft = _draft(ordered, name, metadata)
     with scanner(progress) as scans, open_writer(destination, directory, overwrite) as writer:
         pending = [scans.beside(verify) for verify in _verifications(ordered, draft, writer)]
@@ -138,7 +134,7 @@ def _draft(
     artifacts: Sequence[Artifact], name: str | None, metadata: Mapping[str, Any] | None
 ) -> _Draft:
     files = [file for artifact in artifacts for file in artifact.files]
-    _check_paths(files)
+    check_paths(files)
     ranges = _ranges(artifacts)
     plan = compose(files, ranges)
     rows = merge.merge(artifacts, plan)
@@ -165,8 +161,15 @@ def _draft(
     return _Draft(manifest, rows, plan, artifacts, originals, spans)
 
 
+def _unbound(artifacts: Iterable[Artifact]) -> Iterator[Finding]:
+    """Findings (SHL-03) for tensors that an artifact only names: names alone bind to nothing."""
+    for artifact in artifacts:
+        names = sorted(name for _, name in artifact.bound)
+        yield from stablehlo.unbound(names, artifact.components[0].id)
+
+
 @checks("SRC-05")
-def _check_paths(files: Sequence[ArtifactFile]) -> None:
+def check_paths(files: Sequence[ArtifactFile]) -> None:
     """Two sources cannot have one path, nor one that the bundle itself needs."""
     for path, count in Counter(file.path for file in files).items():
         if count > 1:

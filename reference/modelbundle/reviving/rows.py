@@ -28,10 +28,12 @@ class Row:
     dialects: tuple[str, ...] = ()
     when: Mapping[str, Any] = field(default_factory=dict)
     absent: Mapping[str, Any] = field(default_factory=dict)
+    unwrap: tuple[str, ...] = ()
     join: Mapping[str, list[str]] = field(default_factory=dict)
     map: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     rename: Mapping[str, str] = field(default_factory=dict)
     drop: Mapping[str, Any] = field(default_factory=dict)
+    allow: Mapping[str, Any] = field(default_factory=dict)
     set: Mapping[str, Any] = field(default_factory=dict)
     to: str = ""
     layout: str = ""
@@ -103,6 +105,9 @@ def layer_row(class_name: str, dialect: str, config: Mapping[str, Any]) -> Row |
 def apply(row: Row, config: Mapping[str, Any]) -> Outcome:
     """What `row` makes of a config."""
     made = {**row.absent, **{key: value for key, value in config.items() if key not in row.when}}
+    for key in row.unwrap:
+        if isinstance(made.get(key), list) and len(made[key]) == 1:
+            made[key] = made[key][0]
     for key, parts in row.join.items():
         if all(part in made for part in parts):
             made[key] = [made.pop(part) for part in parts]
@@ -118,4 +123,7 @@ def apply(row: Row, config: Mapping[str, Any]) -> Outcome:
 def _refused(row: Row, config: Config) -> Iterator[tuple[str, Any]]:
     for key, allowed in row.drop.items():
         if key in config and allowed is not True and config[key] not in allowed:
+            yield key, config[key]
+    for key, allowed in row.allow.items():
+        if key in config and config[key] not in allowed:
             yield key, config[key]

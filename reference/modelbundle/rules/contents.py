@@ -18,14 +18,17 @@ from modelbundle.core.digests import of_raw, raw_of_blob
 from modelbundle.core.findings import BundleError, Finding, checks, clip
 from modelbundle.core.manifest import Component, Requirements
 from modelbundle.core.tensor_index import Row
+from modelbundle.rules import golden, stablehlo
+from modelbundle.sources import golden as golden_vectors
 from modelbundle.sources import recognition
+from modelbundle.sources import stablehlo as portable_graphs
 from modelbundle.sources.artifact import Artifact, ArtifactFile, ArtifactTensor, Tree
 from modelbundle.storage.layouts import ArchiveStorage
 
 SOURCE_KINDS = frozenset(
     {
-        "hdf5", "keras.archive", "keras.config", "onnx", "safetensors", "tensorflow.checkpoint",
-        "tensorflow.saved_model", "tflite",
+        "golden", "hdf5", "keras.archive", "keras.config", "keras.model", "onnx", "safetensors",
+        "stablehlo", "tensorflow.checkpoint", "tensorflow.saved_model", "tflite",
     }
 )  # fmt: skip
 """Kinds whose component, where it derives from no other, is a source artifact."""
@@ -86,6 +89,10 @@ def _check_source(
     found = artifact.components[0].kind
     if found != component.kind:
         yield Finding("COM-06", clip(component.id), f"files of a {component.kind}", found)
+    elif component.kind == golden_vectors.KIND:
+        yield from golden.check(bundle, component)
+    elif component.kind == portable_graphs.KIND:
+        yield from stablehlo.check(bundle, component, artifact)
     yield from _check_tensors(bundle, component, artifact)
     yield from _check_derived(bundle, artifact)
 
@@ -155,7 +162,7 @@ def _check_tensors(bundle: Bundle, component: Component, artifact: Artifact) -> 
     }
     place = clip(component.id)
     known = {pair for tensor in artifact.tensors for pair in tensor.names.items()}
-    for system, name in sorted(rows.keys() - known):
+    for system, name in sorted(rows.keys() - known - artifact.bound):
         yield Finding("COM-06", place, "a tensor that the source holds", clip(f"{name} ({system})"))
     for tensor in artifact.tensors:
         numbers = {rows.get(pair) for pair in tensor.names.items()}

@@ -1,9 +1,16 @@
-"""Rules about the bytes themselves: digests of files and tensors, checksums of the archive."""
+"""Rules about the bytes themselves: digests of files and tensors, checksums of the archive.
+
+begun = hashing.begin(storage, manifest, scans)              # before this module is loaded
+findings = check(bundle, index, compositions, scans, begun)  # hashing goes on from here
+list(findings)                                               # waits for it
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import chain, islice
 
 from modelbundle.bundle import Bundle, check_digest, check_tensor
 from modelbundle.core import paths
@@ -13,28 +20,47 @@ from modelbundle.core.findings import Finding, checks, clip
 from modelbundle.core.manifest import FileEntry
 from modelbundle.core.tensor_index import TensorIndex
 from modelbundle.storage.layouts import ArchiveStorage
-from modelbundle.storage.scan import Progress, Range, Scanner, scanner
+from modelbundle.storage.scan import Range, Scan, Scanner
+
+_AHEAD = 16
+"""Files whose passes have started, counted from the one that is waited for."""
+
+_Findings = Callable[[], Iterable[Finding]]
+"""Waits for passes that have started, and tells what they found."""
 
 
 def check(
     bundle: Bundle,
     index: TensorIndex | None,
     composed: Compositions | None,
-    progress: Progress | None,
+    scans: Scanner,
+    begun: Mapping[str, Scan],
 ) -> Iterator[Finding]:
-    """Findings about every stored and composed file and every tensor; each byte is read once."""
-    ranges = _ranges(index) if index is not None else {}
-    found: dict[tuple[str, Range], bytes] = {}
-    with scanner(progress) as scans:
-        files = bundle.manifest.composed if composed is not None else ()
-        composed_digests = [(entry, scans.digest_later(bundle.file(entry.path))) for entry in files]
-        yield from _check_manifest(bundle, scans)
-        for entry in bundle.manifest.stored:
-            yield from _check_stored(bundle, entry, ranges.get(entry.path, []), scans, found)
-        for entry, digest in composed_digests:
-            yield from check_digest(entry, digest.result())
+    """Findings about every stored and composed file and every tensor.
+
+    `begun` has scans of stored files by path, without ranges; the first further passes start
+    before this returns.
+    """
+    files = _Files(bundle, scans, begun, _ranges(index) if index is not None else {})
+    stored = map(files.stored, bundle.manifest.stored)
+    rest = map(files.composed, bundle.manifest.composed if composed is not None else ())
+    waiting = chain(stored, rest)  # a file's passes start when it is taken from here
+    started = deque(islice(waiting, _AHEAD))
+    return _findings(files, started, waiting, index)
+
+
+def _findings(
+    files: _Files,
+    started: deque[_Findings],
+    waiting: Iterator[_Findings],
+    index: TensorIndex | None,
+) -> Iterator[Finding]:
+    yield from files.manifest()
+    while started:
+        yield from started.popleft()()
+        started.extend(islice(waiting, 1))
     if index is not None:
-        yield from _check_tensors(index, found)
+        yield from _check_tensors(index, files.found)
 
 
 def _ranges(index: TensorIndex) -> Mapping[str, list[Range]]:
@@ -46,25 +72,51 @@ def _ranges(index: TensorIndex) -> Mapping[str, list[Range]]:
     return ranges
 
 
-def _check_manifest(bundle: Bundle, scans: Scanner) -> Iterator[Finding]:
-    if isinstance(bundle.storage, ArchiveStorage):
-        blob = bundle.storage.blob(paths.MANIFEST)
-        yield from _check_crc32(bundle.storage, paths.MANIFEST, scans.scan(blob).crc32)
+class _Files:
+    """The files of a bundle; `found` has the sha256 of ranges by stored file and range."""
 
+    def __init__(
+        self,
+        bundle: Bundle,
+        scans: Scanner,
+        begun: Mapping[str, Scan],
+        ranges: Mapping[str, list[Range]],
+    ) -> None:
+        self._bundle, self._scans = bundle, scans
+        self._begun, self._ranges = begun, ranges
+        storage = bundle.storage
+        self._archive = storage if isinstance(storage, ArchiveStorage) else None
+        self.found: dict[tuple[str, Range], bytes] = {}
 
-def _check_stored(
-    bundle: Bundle,
-    entry: FileEntry,
-    ranges: list[Range],
-    scans: Scanner,
-    found: dict[tuple[str, Range], bytes],
-) -> Iterator[Finding]:
-    archive = bundle.storage if isinstance(bundle.storage, ArchiveStorage) else None
-    scan = scans.scan(bundle.file(entry.path), ranges, crc=archive is not None)
-    yield from check_digest(entry, scan.digest)
-    if archive is not None:
-        yield from _check_crc32(archive, entry.path, scan.crc32)
-    found.update({(entry.path, span): raw for span, raw in scan.ranges.items()})
+    def manifest(self) -> Iterator[Finding]:
+        """Findings about the checksum of the manifest, where it has one."""
+        if self._archive is not None:
+            scan = self._scans.scan(self._archive.blob(paths.MANIFEST))
+            yield from _check_crc32(self._archive, paths.MANIFEST, scan.crc32)
+
+    def stored(self, entry: FileEntry) -> _Findings:
+        """Start the passes over a stored file."""
+        blob, spans = self._bundle.file(entry.path), self._ranges.get(entry.path, ())
+        scan = self._begun.get(entry.path)
+        if scan is None:
+            scan = self._scans.scan(blob, spans, crc=self._archive is not None)
+            return partial(self._check_stored, entry, scan, lambda: scan.ranges)
+        return partial(
+            self._check_stored, entry, scan, self._scans.ranges_later(blob, spans).result
+        )
+
+    def composed(self, entry: FileEntry) -> _Findings:
+        """Start the pass over a composed file."""
+        digest = self._scans.digest_later(self._bundle.file(entry.path))
+        return lambda: check_digest(entry, digest.result())
+
+    def _check_stored(
+        self, entry: FileEntry, scan: Scan, ranges: Callable[[], Mapping[Range, bytes]]
+    ) -> Iterator[Finding]:
+        yield from check_digest(entry, scan.digest)
+        if self._archive is not None:
+            yield from _check_crc32(self._archive, entry.path, scan.crc32)
+        self.found.update({(entry.path, span): raw for span, raw in ranges().items()})
 
 
 @checks("ARC-10")

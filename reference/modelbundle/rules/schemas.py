@@ -26,11 +26,6 @@ MAX_ROWS = 1000
 _BY_FILE_NAME = {"topology.json": "topology", "object_graph.json": "object_graph"}
 
 
-def prepare() -> None:
-    """Load what `check` needs, so that it can be done beside other work."""
-    _validator("manifest")
-
-
 def check(bundle: Bundle) -> Iterator[Finding]:
     """Findings of the schemas about the documents of `bundle`."""
     if bundle.manifest.newer:

@@ -118,6 +118,8 @@ class Artifact:
     signatures: tuple[Signature, ...] = ()
     requirements: Requirements = field(default_factory=Requirements)
     directories: tuple[str, ...] = ()
+    bound: frozenset[tuple[str, str]] = frozenset()
+    """Naming system and name of tensors that the source refers to and does not hold."""
     verify: Callable[[], None] | None = field(default=None, compare=False)
     """Reads the data and holds it to the checksums of the source, where it has some; raises
     `BundleError`. Not needed where each file that has a `crc32` is held to it otherwise."""

@@ -11,7 +11,6 @@ elements. Its size is known at once; data is decoded into a temporary file when 
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,15 +18,12 @@ from dataclasses import dataclass
 from modelbundle.core.blobs import check_range
 from modelbundle.core.dtypes import element_bits
 from modelbundle.sources.artifact import ArtifactFile, Component
-from modelbundle.sources.safetensors import DTYPES, MEDIA_TYPE
+from modelbundle.sources.safetensors import MEDIA_TYPE
+from modelbundle.sources.safetensors_layout import header_of, stored_as
 from modelbundle.sources.spool import Spool
 
 Put = Callable[[int, bytes], None]
 """Takes an offset within the tensor and bytes that belong there."""
-
-_ALIGNMENT = 64
-
-_SAFETENSORS = {ours: theirs for theirs, ours in DTYPES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +66,7 @@ def _element_bytes(dtype: str) -> int:
 def _header(tensors: Sequence[DerivedTensor]) -> tuple[bytes, dict[str, tuple[int, int]]]:
     entries, ranges, at = {}, {}, 0
     for tensor in tensors:
-        dtype, shape = _stored_as(tensor)
+        dtype, shape = stored_as(tensor.dtype, tensor.shape, tensor.size)
         entries[tensor.name] = {
             "dtype": dtype,
             "shape": shape,
@@ -78,20 +74,9 @@ def _header(tensors: Sequence[DerivedTensor]) -> tuple[bytes, dict[str, tuple[in
         }
         ranges[tensor.name] = at, tensor.size
         at += tensor.size
-    text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-(8 + len(text)) % _ALIGNMENT)
-    start = 8 + len(text)
-    header = len(text).to_bytes(8, "little") + text
+    header = header_of(entries)
+    start = len(header)
     return header, {name: (start + offset, size) for name, (offset, size) in ranges.items()}
-
-
-def _stored_as(tensor: DerivedTensor) -> tuple[str, list[int]]:
-    if tensor.dtype in _SAFETENSORS:
-        return _SAFETENSORS[tensor.dtype], list(tensor.shape)
-    bits = element_bits(tensor.dtype)
-    if bits is None or bits % 8:
-        return "U8", [tensor.size]
-    return "U8", [*tensor.shape, bits // 8]
 
 
 class _DecodedBlob:

@@ -30,10 +30,13 @@ class SourceFormat(Protocol):
 FORMATS = (
     "keras.archive",
     "keras.hdf5",
+    "keras.model",
     "tensorflow.saved_model",
     "tensorflow.checkpoint",
     "safetensors",
     "tflite",
+    "golden",
+    "stablehlo",
     "keras.config",
     "onnx.model",
 )
@@ -41,12 +44,15 @@ FORMATS = (
 
 A module is imported when its turn comes, so that packing one format does not load them all."""
 
+_SEVERAL = ("keras.model", "tensorflow.")
+"""Formats that are several files."""
+
 
 def _in_turn(tree: Tree) -> list[str]:
     """`FORMATS`, those of several files first where there are several: no answer depends on it,
     but formats that cannot be meant are not imported."""
     several = tree.single is None
-    return sorted(FORMATS, key=lambda name: several and not name.startswith("tensorflow."))
+    return sorted(FORMATS, key=lambda name: several and not name.startswith(_SEVERAL))
 
 
 @checks("SRC-01")
@@ -60,7 +66,7 @@ def recognise(tree: Tree) -> SourceFormat:
     raise refuse(
         "SRC-01",
         tree.root,
-        "a Keras, TensorFlow, safetensors, ONNX or TFLite artifact",
+        "a Keras, TensorFlow, safetensors, ONNX, TFLite or StableHLO artifact",
         head,
         "see `modelbundle pack --help` for the formats that can be packed",
     )

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 
 from modelbundle.core.blobs import check_range
 from modelbundle.core.findings import BundleError, checks, refuse
@@ -23,6 +24,8 @@ MAX_KEPT_OPEN = 200
 """Files that stay open between reads; beyond them a file is opened for each read."""
 
 _kept_open = 0
+_opening = Lock()
+"""Held while a descriptor is kept: several threads may read one file."""
 
 
 class FileBlob:
@@ -37,20 +40,24 @@ class FileBlob:
     @contextmanager
     def _descriptor(self) -> Iterator[int]:
         """The open file, kept open afterwards unless very many are."""
-        global _kept_open  # noqa: PLW0603  # one count for the process, as its limit is
+        if self._kept is None:
+            self._keep()
         if self._kept is not None:
             yield self._kept
             return
         descriptor = os.open(self.path, _FLAGS)
-        if _kept_open < MAX_KEPT_OPEN:
-            self._kept = descriptor
-            _kept_open += 1
-            yield descriptor
-            return
         try:
             yield descriptor
         finally:
             os.close(descriptor)
+
+    def _keep(self) -> None:
+        """Open the file and keep it so, unless another thread has or very many are open."""
+        global _kept_open  # noqa: PLW0603  # one count for the process, as its limit is
+        with _opening:
+            if self._kept is None and _kept_open < MAX_KEPT_OPEN:
+                self._kept = os.open(self.path, _FLAGS)
+                _kept_open += 1
 
     @cached_property
     def _map(self) -> mmap.mmap:

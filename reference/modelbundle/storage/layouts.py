@@ -24,6 +24,9 @@ from modelbundle.storage.files import FileBlob, kind_of
 class Storage(Protocol):
     """The stored files of one bundle."""
 
+    remote: bool
+    """Whether its bytes come over a network, so that none is read twice."""
+
     def read_manifest(self) -> bytes:
         """The bytes of `manifest.json`, at most as many as the limit allows."""
         ...
@@ -43,6 +46,8 @@ class Storage(Protocol):
 
 class DirectoryStorage:
     """Files at their paths below `root`."""
+
+    remote = False
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -121,7 +126,8 @@ def check_stored_size(path: str, size: int, wanted: int) -> Iterator[Finding]:
 class ArchiveStorage:
     """Members of an archive, found from the manifest alone."""
 
-    def __init__(self, blob: Blob, name: str) -> None:
+    def __init__(self, blob: Blob, name: str, *, remote: bool = False) -> None:
+        self.remote = remote
         self._archive = blob
         self._name = name
         self._layout = ArchiveLayout([])
@@ -192,7 +198,7 @@ def open_storage(location: str | Path) -> Storage:
     if "://" in text:
         from modelbundle.storage.remote import RemoteBlob
 
-        return ArchiveStorage(RemoteBlob(text), text)
+        return ArchiveStorage(RemoteBlob(text), text, remote=True)
     path = Path(os.path.realpath(location))
     if path.is_dir():
         return _directory(path)

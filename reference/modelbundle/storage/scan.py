@@ -1,26 +1,31 @@
-"""One pass over a blob: its digest, its CRC-32, the digests of its ranges, and a copy of it.
+"""Passes over a blob: its digest, its CRC-32, the digests of its ranges, and a copy of it.
 
-Bytes are read once, in chunks; two threads hash them (hashlib gives the interpreter lock back)
-while the caller's thread computes the CRC, writes and reads on. Memory: a few chunks.
+Each is a pass of its own on a thread of its own, which reads for itself: reading, hashlib and zlib
+give the interpreter lock back, so all cores are busy whatever is asked, and a second pass reads
+from the page cache. A small blob, or one that is dear to read, gets one pass that feeds all of
+them from each chunk. Memory: a chunk a thread.
+
+    with scanner() as scans:
+        scan = scans.scan(blob, ranges=[(64, 4096)])
+        scan.digest, scan.crc32, scan.ranges          # each waits until it is known
 """
 
 from __future__ import annotations
 
 import hashlib
 import zlib
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TypeVar
+from threading import Lock
+from typing import Protocol, TypeVar
 
 from modelbundle.core.blobs import Blob, read_into
 from modelbundle.core.digests import ALGORITHM
 
 CHUNK_BYTES = 1 << 20
-_BUFFERS = 4
-"""Chunks that are hashed while the next one is read."""
+_THREADS = 4
+"""Passes at a time: more than cores, so that none idles while another ends its long pass."""
 
 _T = TypeVar("_T")
 
@@ -30,105 +35,180 @@ Range = tuple[int, int]
 Progress = Callable[[int], None]
 """Called with the number of bytes done since the last call."""
 
+Sink = Callable[[memoryview], object]
+"""Takes the next bytes of a copy."""
 
-@dataclass(frozen=True, slots=True)
+
+class _Consumer(Protocol):
+    """Is fed a blob's consecutive chunks, each with its offset."""
+
+    def feed(self, chunk: memoryview, offset: int) -> None: ...
+
+
 class Scan:
-    """What a pass over a blob found: sha256 of the whole and of each range, CRC-32."""
+    """What passes over a blob find; each property waits for its pass and raises what that did."""
 
-    digest: str
-    crc32: int
-    ranges: dict[Range, bytes]
+    def __init__(
+        self,
+        whole: tuple[_Digest, Future[None]],
+        crc: tuple[_Crc32, Future[None]],
+        parts: tuple[_RangeDigests, Future[None]],
+    ) -> None:
+        self._whole, self._crc, self._parts = whole, crc, parts
+
+    @property
+    def digest(self) -> str:
+        """The digest of the whole."""
+        consumer, done = self._whole
+        done.result()
+        return consumer.digest
+
+    @property
+    def crc32(self) -> int:
+        """The CRC-32 of the whole; 0 where none was asked for."""
+        consumer, done = self._crc
+        done.result()
+        return consumer.value
+
+    @property
+    def ranges(self) -> dict[Range, bytes]:
+        """The sha256 of each range."""
+        consumer, done = self._parts
+        done.result()
+        return consumer.digests
 
 
 class Scanner:
-    """Scans blobs with two hashing threads that it keeps between scans."""
+    """Scans blobs on threads that it keeps between scans.
 
-    def __init__(self, progress: Progress | None = None) -> None:
-        self._whole = ThreadPoolExecutor(1)
-        self._parts = ThreadPoolExecutor(1)
-        self._background = ThreadPoolExecutor(1)
+    With `once`, each byte of a blob is read once: for what comes over a network.
+    """
+
+    def __init__(self, progress: Progress | None = None, *, once: bool = False) -> None:
+        self._pool = ThreadPoolExecutor(_THREADS)
         self._closed = False
-        self._free: list[bytearray] = []
+        self.once = once
         self._progress = progress
+        self._telling = Lock()
 
     def scan(
         self,
         blob: Blob,
         ranges: Iterable[Range] = (),
-        sink: Callable[[memoryview], object] | None = None,
+        sink: Sink | None = None,
         *,
         crc: bool = True,
     ) -> Scan:
-        """Scan `blob`; `ranges` are disjoint, ascending and not empty; `sink` gets every byte."""
-        whole = hashlib.new(ALGORITHM)
-        parts = _RangeHasher(ranges)
-        crc32 = 0
-        pending: deque[tuple[bytearray, list[Future[None]]]] = deque()
-        for offset in range(0, blob.size, CHUNK_BYTES):
-            if len(pending) >= _BUFFERS:
-                self._give_back(*pending.popleft())
-            buffer = self._free.pop() if self._free else bytearray(CHUNK_BYTES)
-            chunk = memoryview(buffer)[: min(CHUNK_BYTES, blob.size - offset)]
-            read_into(blob, offset, chunk)
-            hashing = [self._whole.submit(whole.update, chunk)]
-            if not parts.done:
-                hashing.append(self._parts.submit(parts.update, chunk, offset))
-            pending.append((buffer, hashing))
-            if crc:
-                crc32 = zlib.crc32(chunk, crc32)
-            if sink:
-                sink(chunk)
-            if self._progress:
-                self._progress(len(chunk))
-        for buffer, hashing in pending:
-            self._give_back(buffer, hashing)
-        return Scan(f"{ALGORITHM}:{whole.hexdigest()}", crc32, parts.digests)
+        """Scan `blob`; `ranges` are disjoint, ascending and not empty.
 
-    def _give_back(self, buffer: bytearray, hashing: Iterable[Future[None]]) -> None:
-        """Wait until a buffer is no longer hashed."""
-        for future in hashing:
-            future.result()
-        self._free.append(buffer)
-
-    def beside(self, work: Callable[[], _T]) -> Future[_T]:
-        """Do `work` beside the scans that follow."""
-        return self._background.submit(work)
+        `sink` gets every byte before this returns; what is found may be known later.
+        """
+        whole, crc32, parts = _Digest(), _Crc32(), _RangeDigests(ranges)
+        copying: list[_Consumer] = [*([_Copy(sink)] if sink else []), *([crc32] if crc else [])]
+        if self.once or blob.size <= CHUNK_BYTES:
+            copied = digested = parted = self._start(blob, [*copying, whole, parts], told=True)
+        elif sink:
+            digested, parted = self._start(blob, [whole]), self._start(blob, parts.wanted)
+            copied = self._start(blob, copying, told=True)
+        else:
+            copied = digested = self._start(blob, [*copying, whole], told=True)
+            parted = self._start(blob, parts.wanted)
+        if sink:
+            copied.result()
+        return Scan((whole, digested), (crc32, copied), (parts, parted))
 
     def digest_later(self, blob: Blob) -> Future[str]:
         """The digest of `blob`, computed beside the scans that follow."""
+        whole = _Digest()
 
         def digest() -> str:
-            whole = hashlib.new(ALGORITHM)
-            buffer = memoryview(bytearray(min(CHUNK_BYTES, blob.size)))
-            for offset in range(0, blob.size, CHUNK_BYTES):
-                if self._closed:
-                    raise CancelledError
-                chunk = buffer[: min(CHUNK_BYTES, blob.size - offset)]
-                read_into(blob, offset, chunk)
-                whole.update(chunk)
-            return f"{ALGORITHM}:{whole.hexdigest()}"
+            self._pass(blob, [whole])
+            return whole.digest
 
-        return self._background.submit(digest)
+        return self._pool.submit(digest)
+
+    def ranges_later(self, blob: Blob, ranges: Iterable[Range]) -> Future[dict[Range, bytes]]:
+        """The sha256 of each range of `blob`, computed beside the scans that follow."""
+        parts = _RangeDigests(ranges)
+
+        def digests() -> dict[Range, bytes]:
+            self._pass(blob, parts.wanted)
+            return parts.digests
+
+        return self._pool.submit(digests)
+
+    def beside(self, work: Callable[[], _T]) -> Future[_T]:
+        """Do `work` beside the scans that follow."""
+        return self._pool.submit(work)
 
     def close(self) -> None:
         """Stop the threads; what they have not done is left."""
         self._closed = True
-        for pool in (self._whole, self._parts, self._background):
-            pool.shutdown(cancel_futures=True)
+        self._pool.shutdown(cancel_futures=True)
+
+    def _at_once(self, blob: Blob) -> bool:
+        return self.once or blob.size <= CHUNK_BYTES
+
+    def _start(
+        self, blob: Blob, consumers: Sequence[_Consumer], *, told: bool = False
+    ) -> Future[None]:
+        return self._pool.submit(self._pass, blob, consumers, told)
+
+    def _pass(self, blob: Blob, consumers: Sequence[_Consumer], told: bool = False) -> None:
+        """Feed `blob` to `consumers`; with `told`, its bytes count as progress."""
+        buffer = memoryview(bytearray(min(CHUNK_BYTES, blob.size)))
+        for offset in range(0, blob.size if consumers else 0, CHUNK_BYTES):
+            if self._closed:
+                raise CancelledError
+            chunk = buffer[: min(CHUNK_BYTES, blob.size - offset)]
+            read_into(blob, offset, chunk)
+            for consumer in consumers:
+                consumer.feed(chunk, offset)
+            if told and self._progress:
+                with self._telling:
+                    self._progress(len(chunk))
 
 
 @contextmanager
-def scanner(progress: Progress | None = None) -> Iterator[Scanner]:
+def scanner(progress: Progress | None = None, *, once: bool = False) -> Iterator[Scanner]:
     """A scanner whose threads are stopped at the end."""
-    made = Scanner(progress)
+    made = Scanner(progress, once=once)
     try:
         yield made
     finally:
         made.close()
 
 
-class _RangeHasher:
-    """Digests of ascending ranges, fed with consecutive chunks."""
+class _Copy:
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    def feed(self, chunk: memoryview, offset: int) -> None:
+        self._sink(chunk)
+
+
+class _Crc32:
+    def __init__(self) -> None:
+        self.value = 0
+
+    def feed(self, chunk: memoryview, offset: int) -> None:
+        self.value = zlib.crc32(chunk, self.value)
+
+
+class _Digest:
+    def __init__(self) -> None:
+        self._hash = hashlib.new(ALGORITHM)
+
+    @property
+    def digest(self) -> str:
+        return f"{ALGORITHM}:{self._hash.hexdigest()}"
+
+    def feed(self, chunk: memoryview, offset: int) -> None:
+        self._hash.update(chunk)
+
+
+class _RangeDigests:
+    """Digests of ascending ranges."""
 
     def __init__(self, ranges: Iterable[Range]) -> None:
         self.digests: dict[Range, bytes] = {}
@@ -137,10 +217,11 @@ class _RangeHasher:
         self._current: Range | None = next(self._ranges, None)
 
     @property
-    def done(self) -> bool:
-        return self._current is None
+    def wanted(self) -> list[_Consumer]:
+        """Itself, where there are ranges."""
+        return [self] if self._current else []
 
-    def update(self, chunk: memoryview, offset: int) -> None:
+    def feed(self, chunk: memoryview, offset: int) -> None:
         while self._current is not None:
             start, length = self._current
             first = max(start - offset, 0)

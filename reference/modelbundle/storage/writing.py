@@ -145,7 +145,7 @@ def open_writer(destination: Path, directory: bool, overwrite: bool = False) -> 
         if directory:
             yield DirectoryWriter(temporary)
         else:
-            with temporary.open("wb") as file:
+            with temporary.open("r+b") as file:  # not truncated: ext4 flushes such a file on closing
                 yield ArchiveWriter(file)
         _refuse_existing(destination, overwrite)
         _put(temporary, destination)

@@ -75,7 +75,8 @@ function weight(ranges) {
 }
 
 /**
- * Where a range of a composed file is stored; null where it would be split.
+ * Where a range of a composed file is stored; null where it would be split. A range of length 0 is at the
+ * beginning of a segment, or at the end of the last.
  * @param {Segment[]} segments
  * @param {number} offset
  * @param {number} length
@@ -84,7 +85,8 @@ function weight(ranges) {
 export function locateRange(segments, offset, length) {
   let at = 0;
   for (const segment of segments) {
-    if (offset >= at && offset + length <= at + segment.length) {
+    const inside = length ? offset + length <= at + segment.length : offset < at + segment.length || segment === segments.at(-1);
+    if (offset >= at && inside) {
       return { source: segment.source, offset: segment.offset + offset - at };
     }
     at += segment.length;

@@ -97,3 +97,32 @@ export function splitStrings(bytes, elements) {
   if (at !== bytes.length) return { error: `${bytes.length - at} bytes after the content` };
   return { elements: parts };
 }
+
+/** @param {number} number @param {number[]} out */
+function pushVarint(number, out) {
+  for (; number > 127; number = Math.floor(number / 128)) out.push((number & 127) | 128);
+  out.push(number);
+}
+
+/** The bytes of a string tensor (section 4.7). @param {Uint8Array[]} elements @returns {Uint8Array} */
+export function encodeStrings(elements) {
+  /** @type {number[]} */
+  const lengths = [];
+  let crc = 0;
+  const fixed = new DataView(new ArrayBuffer(4));
+  for (const { length } of elements) {
+    pushVarint(length, lengths);
+    fixed.setUint32(0, length, true);
+    crc = crc32c(new Uint8Array(fixed.buffer), crc);
+  }
+  const content = elements.reduce((sum, { length }) => sum + length, 0);
+  const out = new Uint8Array(lengths.length + 4 + content);
+  out.set(lengths);
+  new DataView(out.buffer).setUint32(lengths.length, maskCrc(crc), true);
+  let at = lengths.length + 4;
+  for (const element of elements) {
+    out.set(element, at);
+    at += element.length;
+  }
+  return out;
+}

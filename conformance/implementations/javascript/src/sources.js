@@ -1,218 +1,237 @@
 /**
- * What of level Full is offered, as far as it is cheap: safetensors (STF, COM-06), documents of this
- * standard (JSN, COM-07), and the text of Keras configs (KCF-01, KCF-02). It is no claim of level Full.
+ * Level Full of a Validator: each source in a bundle is read again, and what chapter 13 makes of it is held
+ * against components, index, derived files and requirements (COM-06, COM-07, REQ-03).
+ *
+ *     await checkSources(bundle, schemas, report);
  */
-import { bytesOf, bitsOf, elementsOf } from './dtypes.js';
-import { Report } from './findings.js';
-import { isObject, parseJson } from './json.js';
-/** @typedef {import('./reader.js').Bundle} Bundle */
+import { KINDS } from './components.js';
+import { Refusal } from './findings.js';
+import { canonicalJson, parseJson } from './json.js';
+import { parents } from './paths.js';
+import { pieces } from './platform.js';
+import { compareText } from './text.js';
+import { readComponent } from './sources/component.js';
+/** @typedef {import('./findings.js').Report} Report */
 /** @typedef {import('./manifest.js').Component} Component */
 /** @typedef {import('./manifest.js').FileEntry} FileEntry */
-/** @typedef {import('./json.js').Json} Json */
+/** @typedef {import('./platform.js').Bytes} Bytes */
+/** @typedef {import('./platform.js').Directory} Directory */
+/** @typedef {import('./reader.js').Bundle} Bundle */
 /** @typedef {import('./schemas.js').Schemas} Schemas */
-/** @typedef {{ path: string, dtype: string, shape: number[], offset: number, length: number }} Tensor */
+/** @typedef {import('./sources/artifact.js').Artifact} Artifact */
+/** @typedef {import('./sources/artifact.js').Tensor} Tensor */
 
-const LARGEST_HEADER = 100_000_000;
-const LARGEST_CONFIG = 64 * 2 ** 20;
-const DEEPEST_CONFIG = 500;
-const MOST_VALUES = 2 ** 20;
+const LARGEST_DOCUMENT = 64 * 2 ** 20;
+const DOCUMENT = /(?:^|\/)(topology|object_graph)\.json$/;
 
-/** Section 13.7. @type {Map<string, string>} */
-const DTYPES = new Map(Object.entries({
-  BOOL: 'bool', U8: 'uint8', U16: 'uint16', U32: 'uint32', U64: 'uint64', I8: 'int8', I16: 'int16', I32: 'int32', I64: 'int64',
-  F16: 'float16', F32: 'float32', F64: 'float64', BF16: 'bfloat16', C64: 'complex64',
-  F8_E5M2: 'float8_e5m2', F8_E4M3: 'float8_e4m3fn', F8_E8M0: 'float8_e8m0fnu', F8_E5M2FNUZ: 'float8_e5m2fnuz',
-  F8_E4M3FNUZ: 'float8_e4m3fnuz', F4: 'float4_e2m1fn_packed', F6_E2M3: 'float6_e2m3fn_packed', F6_E3M2: 'float6_e3m2fn_packed',
-}));
-
-/** @param {Bundle} bundle @param {FileEntry} file @param {number} offset @param {number} length */
-async function readRange(bundle, file, offset, length) {
-  const out = new Uint8Array(length);
-  let at = 0;
-  for (const segment of bundle.rangesOf(file)) {
-    const begin = Math.max(offset, at);
-    const end = Math.min(offset + length, at + segment.length);
-    if (begin < end) out.set(await bundle.readStored(segment.source, segment.offset + begin - at, end - begin), begin - offset);
-    at += segment.length;
-  }
-  return out;
-}
-
-/** JSON of another standard: breaches of some JSN rules count, under another rule. @param {Uint8Array} bytes @param {string} place @param {string} rule @param {string[]} ignored @param {Report} report @param {object} [options] */
-function parseForeign(bytes, place, rule, ignored, report, options) {
-  const local = new Report();
-  const value = parseJson(bytes, place, local, options);
-  for (const finding of local.findings) {
-    if (!ignored.includes(finding.rule)) report.add(finding.rule === 'JSN-04' ? 'KCF-02' : rule, finding.place, finding.expected, finding.found);
-  }
-  return value;
-}
-
-/** @param {Json | undefined} value @returns {value is number[]} */
-const areCounts = (value) => Array.isArray(value) && value.every((item) => typeof item === 'number' && Number.isSafeInteger(item) && item >= 0);
-
-/**
- * STF-01 to STF-03 for one file.
- * @param {Bundle} bundle
- * @param {FileEntry} file
- * @param {Report} report
- * @returns {Promise<Map<string, Tensor> | null>}
- */
-async function readHeader(bundle, file, report) {
-  const { path, size } = file;
-  const before = report.errors;
-  const add = (/** @type {string} */ rule, /** @type {string} */ expected, /** @type {unknown} */ found) =>
-    report.add(rule, `${path}@0`, expected, found);
-  if (size < 8) return add('STF-01', 'a header', `${size} bytes`), null;
-  const head = await readRange(bundle, file, 0, 8);
-  const stated = new DataView(head.buffer).getBigUint64(0, true);
-  if (stated > BigInt(LARGEST_HEADER) || stated > BigInt(size - 8)) return add('STF-01', 'a header inside the file', `${stated} bytes`), null;
-  const length = Number(stated);
-  const bytes = await readRange(bundle, file, 8, length);
-  const header = parseForeign(bytes, path, 'STF-01', ['JSN-07'], report);
-  if (!isObject(header) || bytes[0] !== 0x7b) {
-    if (report.errors === before) add('STF-01', 'an object', header);
-    return null;
-  }
-  /** @type {Map<string, Tensor>} */
-  const tensors = new Map();
-  const room = size - 8 - length;
-  for (const [name, entry] of Object.entries(header)) {
-    if (name === '__metadata__') {
-      if (!isObject(entry) || !Object.values(entry).every((value) => typeof value === 'string')) add('STF-01', 'metadata of strings', entry);
-      continue;
+/** A file of a bundle as bytes, composed ones too. @param {Bundle} bundle @param {FileEntry} file @returns {Bytes} */
+export function fileBytes(bundle, file) {
+  const ranges = bundle.rangesOf(file);
+  const read = async (/** @type {number} */ offset, /** @type {number} */ length) => {
+    const out = new Uint8Array(length);
+    let at = 0;
+    for (const segment of ranges) {
+      const begin = Math.max(offset, at);
+      const end = Math.min(offset + length, at + segment.length);
+      if (begin < end) out.set(await bundle.readNear(segment.source, segment.offset + begin - at, end - begin), begin - offset);
+      at += segment.length;
     }
-    if (!isObject(entry) || Object.keys(entry).sort().join() !== 'data_offsets,dtype,shape' ||
-      typeof entry.dtype !== 'string' || !areCounts(entry.shape) || !areCounts(entry.data_offsets) || entry.data_offsets.length !== 2) {
-      add('STF-01', `dtype, shape and data_offsets for ${name}`, entry);
-      continue;
-    }
-    const dtype = DTYPES.get(entry.dtype);
-    const [begin, end] = entry.data_offsets;
-    if (dtype === undefined) {
-      add('STF-03', 'a dtype of the table', entry.dtype);
-      continue;
-    }
-    const expected = bytesOf(elementsOf(entry.shape), /** @type {number} */ (bitsOf(dtype)));
-    if (begin > end || end > room || end - begin !== expected) add('STF-02', `a range of ${expected} bytes inside the data`, entry.data_offsets);
-    tensors.set(name, { path, dtype, shape: entry.shape, offset: 8 + length + begin, length: end - begin });
-  }
-  if (report.errors === before) {
-    let at = 8 + length;
-    for (const { offset, length: bytesLong } of [...tensors.values()].sort((a, b) => a.offset - b.offset || a.length - b.length)) {
-      if (offset !== at) add('STF-02', 'ranges without overlaps and holes', `offset ${offset}, not ${at}`);
-      at = offset + bytesLong;
-    }
-    if (at !== size) add('STF-02', `data of ${size - 8 - length} bytes`, `ranges that end at ${at}`);
-  }
-  return report.errors === before ? tensors : null;
-}
-
-/** STF-04: a set of shards. @param {Bundle} bundle @param {Component} component @param {FileEntry} main @param {Report} report */
-async function readSet(bundle, component, main, report) {
-  const index = parseForeign(await readRange(bundle, main, 0, main.size), main.path, 'STF-01', ['JSN-07'], report);
-  const map = isObject(index) ? index.weight_map : undefined;
-  if (!isObject(map) || !Object.values(map).every((name) => typeof name === 'string')) {
-    report.add('STF-04', main.path, 'a weight_map', map);
-    return null;
-  }
-  const folder = main.path.slice(0, main.path.lastIndexOf('/') + 1);
-  /** @type {Map<string, Tensor>} */
-  const tensors = new Map();
-  for (const shard of new Set(/** @type {string[]} */ (Object.values(map)))) {
-    const file = bundle.files.get(folder + shard);
-    if (shard.includes('/') || !file || !component.files.includes(file.path)) {
-      report.add('STF-04', main.path, 'the name of a file beside the index', shard);
-      return null;
-    }
-    const own = await readHeader(bundle, file, report);
-    if (!own) return null;
-    for (const [name, tensor] of own) {
-      if (map[name] !== shard || tensors.has(name)) report.add('STF-04', main.path, `${name} in ${shard}`, map[name] ?? 'nothing');
-      tensors.set(name, tensor);
-    }
-  }
-  for (const name of Object.keys(map)) if (!tensors.has(name)) report.add('STF-04', main.path, `${name} in ${map[name]}`, 'nothing');
-  return tensors;
-}
-
-/** @param {Bundle} bundle @param {Component} component @param {Report} report */
-async function checkSafetensors(bundle, component, report) {
-  const main = bundle.files.get(component.id);
-  if (!main || !bundle.index) return;
-  const tensors = main.path.endsWith('.json') ? await readSet(bundle, component, main, report) : await readHeader(bundle, main, report);
-  // The rows of decoded tensors have their names in the namespaces of the source (section 13.1).
-  if (!tensors || main.role === 'derived') return;
-  const { index } = bundle;
-  const place = component.id;
-  /** @type {Map<string, number>} */
-  const rows = new Map();
-  for (const { component: id, system, names, tensors: own } of index.namespaces) {
-    if (id === component.id && system === 'safetensors') names.forEach((name, i) => rows.set(name, own[i]));
-  }
-  for (const name of rows.keys()) if (!tensors.has(name)) report.add('COM-06', place, 'a tensor of the file', name);
-  for (const [name, tensor] of tensors) {
-    const i = rows.get(name);
-    if (i === undefined) {
-      report.add('COM-06', place, `a row for ${name}`, 'none');
-      continue;
-    }
-    const row = index.row(i);
-    if (row.dtype !== tensor.dtype || row.shape.join() !== tensor.shape.join()) {
-      report.add('COM-06', place, `${name}: ${tensor.dtype} [${tensor.shape}]`, `${row.dtype} [${row.shape}]`);
-    }
-    const there = bundle.files.get(tensor.path);
-    if (row.file === tensor.path && row.offset === tensor.offset && row.length === tensor.length) continue;
-    const hash = bundle.platform.sha256();
-    hash.update(await readRange(bundle, /** @type {FileEntry} */ (there), tensor.offset, tensor.length));
-    if (`sha256:${await hash.hex()}` !== row.digest) report.add('COM-06', place, `the bytes of ${name}`, 'others');
-  }
-}
-
-/** @param {Bundle} bundle @param {Component} component @param {Report} report */
-async function checkConfig(bundle, component, report) {
-  const main = bundle.files.get(component.id);
-  if (!main) return;
-  if (main.size > LARGEST_CONFIG) {
-    report.add('KCF-02', main.path, `at most ${LARGEST_CONFIG} bytes`, main.size);
-    return;
-  }
-  const bytes = await readRange(bundle, main, 0, main.size);
-  const count = (/** @type {number} */ values) => {
-    if (values > MOST_VALUES) report.add('KCF-02', main.path, `at most ${MOST_VALUES} values`, values);
+    return out;
   };
-  const ignored = ['JSN-03', 'JSN-05', 'JSN-06', 'JSN-07'];
-  const before = report.errors;
-  const value = parseForeign(bytes, main.path, 'KCF-01', ignored, report, { deepest: DEEPEST_CONFIG, count });
-  if (report.errors === before && !(isObject(value) && ('class_name' in value || 'config' in value))) {
-    report.add('KCF-01', main.path, 'a config of a known form', 'another value');
-  }
+  return { size: file.size, read, close: async () => {} };
 }
 
-/** @param {Bundle} bundle @param {Schemas | null} schemas @param {Report} report */
+/** The files of some components as a directory. @param {Bundle} bundle @param {Iterable<string>} paths @returns {Directory} */
+function bundleDirectory(bundle, paths) {
+  const files = new Set(paths);
+  const directories = new Set([...parents(files), ...(bundle.manifest.directories ?? [])]);
+  for (const path of parents(directories)) directories.add(path);
+  return {
+    async stat(path) {
+      if (files.has(path)) return { kind: 'file', size: bundle.files.get(path)?.size ?? 0, links: 1 };
+      return directories.has(path) ? { kind: 'directory', size: 0, links: 1 } : null;
+    },
+    open: async (path) => fileBytes(bundle, /** @type {FileEntry} */ (bundle.files.get(path))),
+    async list(path) {
+      const prefix = path ? `${path.replace(/\/$/, '')}/` : '';
+      const below = [...files, ...directories].filter((one) => one.startsWith(prefix) && one !== path);
+      return [...new Set(below.map((one) => one.slice(prefix.length).split('/')[0]))].sort(compareText);
+    },
+  };
+}
+
+/** JSN-01 to JSN-08 and COM-07 on topology and object graph. @param {Bundle} bundle @param {Schemas | null} schemas @param {Report} report */
 async function checkDocuments(bundle, schemas, report) {
   for (const file of bundle.manifest.files) {
-    const name = /** @type {string} */ (file.path.split('/').at(-1));
-    if (file.role !== 'derived' || (name !== 'topology.json' && name !== 'object_graph.json')) continue;
-    const bytes = await readRange(bundle, file, 0, file.size);
+    const name = file.role === 'derived' ? DOCUMENT.exec(file.path)?.[1] : undefined;
+    if (name === undefined) continue;
+    if (file.size > LARGEST_DOCUMENT) {
+      report.add('COM-07', file.path, `at most ${LARGEST_DOCUMENT} bytes`, file.size);
+      continue;
+    }
     const before = report.errors;
-    if (parseJson(bytes, file.path, report) === undefined || report.errors > before) continue;
-    for (const { pointer, message } of schemas?.errors(name.slice(0, -5), JSON.parse(new TextDecoder().decode(bytes))) ?? []) {
+    const value = parseJson(await fileBytes(bundle, file).read(0, file.size), file.path, report);
+    if (value === undefined || report.errors > before) continue;
+    for (const { pointer, message } of schemas?.errors(name, JSON.parse(canonicalJson(value))) ?? []) {
       report.add('COM-07', `${file.path}#${pointer}`, 'what its schema accepts', message);
     }
   }
 }
 
+/** @param {Bundle} bundle @param {Bytes} bytes @param {number} offset @param {number} length */
+async function digestOfRange(bundle, bytes, offset, length) {
+  const hash = bundle.platform.sha256();
+  for await (const piece of pieces(bytes, offset, length)) hash.update(piece);
+  return `sha256:${await hash.hex()}`;
+}
+
+/** Rows by name, of a component's namespaces, by system. @param {Bundle} bundle @param {string} id */
+function namesOf(bundle, id) {
+  /** @type {Map<string, Map<string, number>>} */
+  const systems = new Map();
+  for (const { component, system, names, tensors } of bundle.index?.namespaces ?? []) {
+    if (component === id) systems.set(system, new Map(names.map((name, i) => [name, tensors[i]])));
+  }
+  return systems;
+}
+
+/** What a source has once its rows are compared, by COM-06. */
+class Comparison {
+  /** @param {Bundle} bundle @param {Artifact} artifact @param {string} id @param {Report} report */
+  constructor(bundle, artifact, id, report) {
+    this.bundle = bundle;
+    this.artifact = artifact;
+    this.id = id;
+    this.report = report;
+    this.bytes = new Map(artifact.files.map((file) => [file.path, file.bytes]));
+  }
+
+  /** @param {string} expected @param {unknown} found */
+  add(expected, found) {
+    this.report.add('COM-06', this.id, expected, found);
+  }
+
+  async tensors() {
+    const systems = namesOf(this.bundle, this.id);
+    /** @type {Map<string, Set<string>>} */
+    const seen = new Map();
+    for (const tensor of this.artifact.tensors) {
+      for (const [system, name] of Object.entries(tensor.names)) {
+        seen.set(system, (seen.get(system) ?? new Set()).add(name));
+        const row = systems.get(system)?.get(name);
+        if (row === undefined) this.add(`a row that ${system} calls ${name}`, 'none');
+        else await this.row(tensor, row);
+      }
+    }
+    for (const [system, names] of systems) {
+      const own = seen.get(system);
+      // Names in systems that this standard does not define are their Writer's.
+      if (!own && !SYSTEMS.has(system)) continue;
+      for (const name of names.keys()) if (!own?.has(name)) this.add(`a tensor that ${system} calls so`, name);
+    }
+  }
+
+  /** @param {Tensor} tensor @param {number} number */
+  async row(tensor, number) {
+    const row = /** @type {import('./tensor-index.js').TensorIndex} */ (this.bundle.index).row(number);
+    if (row.dtype !== tensor.dtype || row.shape.join() !== tensor.shape.join()) {
+      this.add(`${tensor.dtype} [${tensor.shape}] for ${tensor.name}`, `${row.dtype} [${row.shape}]`);
+      return;
+    }
+    if (row.file === tensor.file && row.offset === tensor.offset && row.length === tensor.length) return;
+    const digest = await digestOfRange(this.bundle, /** @type {Bytes} */ (this.bytes.get(tensor.file)), tensor.offset, tensor.length);
+    if (digest !== row.digest) this.add(`the bytes of ${tensor.name}`, `others, at ${row.file}@${row.offset}`);
+  }
+
+  /** Members and derived files that are listed are what the source makes. */
+  async files() {
+    for (const { path, role, bytes } of this.artifact.files) {
+      if (role === 'source') continue;
+      const file = this.bundle.files.get(path);
+      if (!file || file.role === 'source' || file.role === 'index') continue;
+      const digest = await digestOfRange(this.bundle, bytes, 0, bytes.size);
+      if (digest !== file.digest) this.report.add('COM-06', path, `what ${this.id} makes: ${digest}`, file.digest);
+    }
+  }
+
+  /** Components that are taken from the source have its kinds and files. */
+  components() {
+    const listed = new Map(this.bundle.manifest.components.map((component) => [component.id, component]));
+    for (const { id, kind, files } of this.artifact.components) {
+      const own = listed.get(id);
+      if (!own) continue;
+      if (own.kind !== kind) this.report.add('COM-06', id, `the kind ${kind}`, own.kind);
+      else if (id !== this.id && own.files.join('\n') !== files.join('\n')) this.report.add('COM-06', id, `the files ${files}`, own.files.join());
+    }
+  }
+}
+
+/** Naming systems of section 6.4. */
+const SYSTEMS = new Set(['hdf5', 'keras', 'tensorflow.checkpoint', 'tensorflow.saved_model', 'tensorflow.variable', 'safetensors', 'onnx']);
+
+/** Components that are sources as a whole: not taken from another that is read again. @param {Component[]} components */
+function wholes(components) {
+  const byId = new Map(components.map((component) => [component.id, component]));
+  return components.filter(({ derivedFrom }) => derivedFrom === undefined || !byId.has(derivedFrom));
+}
+
+/** The files of a component and of all that is taken from it. @param {Component} whole @param {Component[]} components */
+function allFiles(whole, components) {
+  const ids = new Set([whole.id]);
+  const files = new Set(whole.files);
+  for (let size = 0; size < ids.size;) {
+    size = ids.size;
+    for (const { id, derivedFrom, files: own } of components) {
+      if (derivedFrom === undefined || !ids.has(derivedFrom)) continue;
+      ids.add(id);
+      for (const path of own) files.add(path);
+    }
+  }
+  return files;
+}
+
+/** REQ-03. What a component of an unknown kind uses cannot be seen, so that nothing is too much beside one. @param {Bundle} bundle @param {Artifact[]} artifacts @param {Report} report */
+function checkRequirements(bundle, artifacts, report) {
+  const { components, requirements: { layers, ops, customObjects } } = bundle.manifest;
+  const allKnown = components.every(({ kind }) => KINDS.has(kind));
+  const compare = (/** @type {string} */ name, /** @type {string[]} */ stated, /** @type {Set<string>} */ found) => {
+    const place = `manifest.json#/requirements/${name}`;
+    for (const one of found) if (!stated.includes(one)) report.add('REQ-03', place, one, 'nothing');
+    for (const one of stated) if (allKnown && !found.has(one)) report.add('REQ-03', place, 'what configs and graphs use', one);
+  };
+  compare('layers', layers, new Set(artifacts.flatMap((artifact) => [...artifact.layers])));
+  compare('ops', ops, new Set(artifacts.flatMap((artifact) => [...artifact.ops])));
+  const text = (/** @type {any} */ one) => canonicalJson(one);
+  compare('customObjects', customObjects.map(text), new Set(artifacts.flatMap((artifact) => artifact.customObjects.map(text))));
+}
+
 /**
- * Checks the components of kinds that are offered against their files.
+ * Checks the components of a bundle against their files.
  * @param {Bundle} bundle whose index and compositions were read
  * @param {Schemas | null} schemas
  * @param {Report} report
  */
 export async function checkSources(bundle, schemas, report) {
   await checkDocuments(bundle, schemas, report);
-  for (const component of bundle.manifest.components) {
-    if (component.kind === 'safetensors') await checkSafetensors(bundle, component, report);
-    if (component.kind === 'keras.config') await checkConfig(bundle, component, report);
+  const { components } = bundle.manifest;
+  /** @type {Artifact[]} */
+  const artifacts = [];
+  let complete = true;
+  for (const whole of wholes(components)) {
+    const directory = bundleDirectory(bundle, allFiles(whole, components));
+    try {
+      const artifact = await readComponent({ platform: bundle.platform, directory }, whole);
+      if (!artifact) continue;
+      artifacts.push(artifact);
+      const comparison = new Comparison(bundle, artifact, whole.id, report);
+      comparison.components();
+      await comparison.files();
+      await comparison.tensors();
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      complete = false;
+      for (const { rule, place, expected, found, hint } of error.findings) report.add(rule, place, expected, found, hint);
+    }
   }
+  if (complete) checkRequirements(bundle, artifacts, report);
 }

@@ -39,6 +39,8 @@ export class TensorIndex {
     this.dtypes = texts('dtypes');
     this.dtype = bin('dtype');
     this.rank = bin('rank');
+    const shape = /** @type {Uint8Array} */ (map.shape);
+    this.shapeView = new DataView(shape.buffer, shape.byteOffset, shape.byteLength);
     this.shape = unpackU64(bin('shape'));
     this.files = texts('files');
     this.file = unpackSmall(bin('file'), 4);
@@ -67,6 +69,12 @@ export class TensorIndex {
   /** @param {number} i */
   shapeOf(i) {
     return this.shape.subarray(this.starts[i], this.starts[i + 1]);
+  }
+
+  /** The dimensions of a row, those beyond 2^53 − 1 as bigints: a row with a 0 among them can have any. @param {number} i @returns {(number | bigint)[]} */
+  exactShape(i) {
+    const start = this.starts[i];
+    return Array.from(this.shapeOf(i), (size, d) => (Number.isSafeInteger(size) ? size : this.shapeView.getBigUint64(8 * (start + d), true)));
   }
 
   /** @param {number} i @returns {string} */

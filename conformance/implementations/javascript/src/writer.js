@@ -28,11 +28,12 @@ import { compareText, compareTuples, encodeUtf8 } from './text.js';
  * @property {{ path: string, offset: number }[]} [madeOf]  files that this one is made of (section 12.2)
  *
  * @typedef {{ name: string, dtype: string, shape: number[], file: string, offset: number,
- *   length?: number, role?: string }} GivenRow  The range is one of the file as it was given.
+ *   length?: number, role?: string, digest?: string }} GivenRow  The range is one of the file as it was given.
  *
  * @typedef {object} Spec
  * @property {GivenFile[]} files
  * @property {GivenRow[]} [rows]
+ * @property {{ file: string, offset: number, length: number, digest: string }[]} [ranges]  of all tensors; absent: those of the rows
  * @property {{ component: string, system: string, names: Record<string, string> }[]} [namespaces]  row -> name
  * @property {Record<string, Record<string, string>>} [attributes]  by row
  * @property {Component[]} [components]
@@ -98,7 +99,7 @@ export async function planBundle(platform, spec) {
     const bits = bitsOf(row.dtype);
     const length = row.length ?? (bits ? bytesOf(elementsOf(row.shape), bits) : NaN);
     if (!(row.offset + length <= file.bytes.size)) throw new NoAnswer(`${row.name}: no range of ${row.file}`);
-    const digest = await digestOfRange(platform, file.bytes, row.offset, length);
+    const digest = row.digest ?? (await digestOfRange(platform, file.bytes, row.offset, length));
     rows.push({ role: 'other', ...row, length, digest });
   }
   if (new Set(rows.map(({ name }) => name)).size !== rows.length) throw new NoAnswer('two rows have the same name');
@@ -117,7 +118,7 @@ export async function planBundle(platform, spec) {
   /** @type {Bytes | null} */
   let residue = null;
   if (spec.compositions === 'auto') {
-    const ranges = byFile(rows);
+    const ranges = byFile(spec.ranges ?? rows);
     ({ segments, residue } = composeFiles(spec.files.map(({ path, bytes, madeOf }) => ({
       path, bytes, madeOf, size: bytes.size, digest: digests.get(path), ranges: ranges.get(path) ?? [],
     }))));

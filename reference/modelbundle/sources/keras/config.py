@@ -82,17 +82,22 @@ def _summary(value: Any) -> str:
 
 
 def config_component(
-    root: str, config: bytes, *, derived_from: str | None, path: str | None = None
+    root: str,
+    config: bytes,
+    *,
+    derived_from: str | None,
+    path: str | None = None,
+    of_model: bool | None = None,
 ) -> tuple[tuple[ArtifactFile, ...], Component, Requirements]:
     """The files, the component and the requirements of one config.
 
     `path` names the file that already holds the config; without it the config becomes the derived
     file `<root>.derived/config.json`. The topology is always new: `<root>.derived/topology.json`.
-    With `derived_from` the config is taken for that of a model. Raises BundleError (KCF-01 to
+    The config is taken for that of a model if `of_model` says so, or else with `derived_from`. Raises BundleError (KCF-01 to
     KCF-03).
     """
     at = path or f"{root}.derived/config.json"
-    loaded = load(config, at, of_model=derived_from is not None)
+    loaded = load(config, at, of_model=derived_from is not None if of_model is None else of_model)
     record, canonical = _topology(loaded, at)
     graph = f"{root}.derived/topology.json"
     made = {graph: canonical} if path else {at: config, graph: canonical}

@@ -8,6 +8,7 @@ gets a second `$`. Dialects write the same thing differently; here it has one fo
 | `$float` | `NaN`, `Infinity`, `-Infinity` or `-0` |
 | `$int` | decimal digits of an integer beyond 2^53 - 1 |
 | `$tuple` | list of values |
+| `$dict` | pairs of key and value, of a dictionary whose keys are not all strings |
 | `$bytes` | text whose UTF-8 encoding the bytes are |
 | `$slice` | start, stop and step |
 | `$ellipsis` | true |
@@ -150,6 +151,8 @@ def _inner(value: Mapping[str, Any]) -> Mapping[str, Any]:
 
 _TAGS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "__tuple__": _items,
+    "__float__": lambda value: {"$float": value.get("value")},
+    "__dict__": lambda value: {"$dict": value.get("items")},
     "TensorShape": _items,
     "__bytes__": _bytes,
     "__slice__": _slice,

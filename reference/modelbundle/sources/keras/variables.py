@@ -90,7 +90,8 @@ _STATE = frozenset(
      "reverse_embeddings_scale", "reverse_embeddings_zero", "awq_scales"}
 )  # fmt: skip
 _INTEGER_MODES = frozenset({"int8", "int4", "gptq", "awq"})
-_INTEGERS = frozenset({"kernel", "embeddings", "reverse_embeddings"})
+INTEGERS = frozenset({"kernel", "embeddings", "reverse_embeddings"})
+"""Variables that quantization makes integers."""
 
 _SLOTS: dict[str, tuple[str, ...]] = {
     "Adadelta": ("accumulated_grad accumulated_delta_var",),
@@ -169,7 +170,7 @@ def _role(name: str, frozen: bool, integer: bool) -> TensorRole:
     if name == "seed_generator_state":
         return "rng"
     state = (name in _STATE and (integer or not name.endswith("_scale"))) or (
-        integer and name in _INTEGERS
+        integer and name in INTEGERS
     )
     return "non-trainable" if frozen or state else "trainable"
 

@@ -1,0 +1,103 @@
+/**
+ * Makes the page: one HTML file with all scripts, styles, schemas and rules in it.
+ *
+ *     node build.js [FILE]          # build/page/modelbundle.html of the repository, if no FILE is given
+ *
+ * The schemas are compiled here (Ajv's standalone code), because the page's policy allows no eval. The policy names
+ * script and style by their sha256.
+ */
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import Ajv from 'ajv/dist/2020.js';
+import standalone from 'ajv/dist/standalone/index.js';
+import { build } from 'esbuild';
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+const ROOT = resolve(HERE, '../../../..');
+const SOURCE = join(HERE, 'src');
+const SCHEMAS = ['manifest', 'tensor_index', 'compositions', 'topology', 'object_graph'];
+
+/** @param {string} path below the repository's root */
+const readJson = async (path) => JSON.parse(await readFile(join(ROOT, path), 'utf8'));
+
+/**
+ * A schema without uniqueItems, for which Ajv compares every pair: half a minute for 100,000 names. What it says of
+ * the documents of a bundle, the rules on ascending order say as well (TEN-03, TEN-05, TEN-11).
+ * @param {any} schema
+ * @returns {any}
+ */
+function withoutPairs(schema) {
+  if (Array.isArray(schema)) return schema.map(withoutPairs);
+  if (typeof schema !== 'object' || schema === null) return schema;
+  return Object.fromEntries(Object.entries(schema).filter(([name]) => name !== 'uniqueItems').map(([name, value]) => [name, withoutPairs(value)]));
+}
+
+/** A module of compiled schemas, by name. */
+async function schemasModule() {
+  const ajv = new Ajv.default({ strict: false, validateFormats: false, code: { source: true, esm: true } });
+  /** @type {Record<string, string>} */
+  const names = {};
+  for (const name of SCHEMAS) {
+    ajv.addSchema(withoutPairs(await readJson(`schemas/${name}.schema.json`)), name);
+    names[name] = name;
+  }
+  return `${standalone.default(ajv, names)}\nexport default { ${SCHEMAS.join(', ')} };`;
+}
+
+/** A module of the rules, by ID. */
+async function rulesModule() {
+  const { rules } = await readJson('spec/rules.json');
+  const table = Object.fromEntries(rules.map((/** @type {Record<string, string>} */ { id, text, level, chapter }) => [id, { text, level, chapter }]));
+  return `export default ${JSON.stringify(table)};`;
+}
+
+/** Modules that are made here: name -> text. @param {Record<string, string>} modules @returns {import('esbuild').Plugin} */
+const virtual = (modules) => ({
+  name: 'virtual',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^virtual:/ }, ({ path }) => ({ path, namespace: 'virtual' }));
+    onLoad({ filter: /.*/, namespace: 'virtual' }, ({ path }) => ({ contents: modules[path], resolveDir: HERE }));
+  },
+});
+
+/** @param {string} entry @param {Record<string, string>} modules @returns {Promise<string>} one classic script */
+async function bundle(entry, modules) {
+  const { outputFiles } = await build({
+    entryPoints: [join(SOURCE, entry)], bundle: true, write: false, format: 'iife', platform: 'browser', target: 'es2022',
+    minify: true, legalComments: 'none', charset: 'ascii', nodePaths: [join(HERE, 'node_modules')], plugins: [virtual(modules)], logLevel: 'warning',
+  });
+  // No text of the script may end its element.
+  return outputFiles[0].text.trim().replaceAll('</script', '<\\/script').replaceAll('<!--', '<\\!--');
+}
+
+/** @param {string} text */
+const hashOf = (text) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
+
+/** @param {string} script @param {string} style */
+const policy = (script, style) => [
+  "default-src 'none'", `script-src ${hashOf(script)}`, `style-src ${hashOf(style)}`, 'worker-src blob:',
+  'connect-src https: http:', "base-uri 'none'", "form-action 'none'",
+].join('; ');
+
+/** @returns {Promise<string>} the page */
+export async function makePage() {
+  const worker = await bundle('worker.js', { 'virtual:schemas': await schemasModule() });
+  const script = await bundle('main.js', {
+    'virtual:worker': `export default ${JSON.stringify(worker)};`, 'virtual:rules': await rulesModule(),
+  });
+  const style = (await readFile(join(SOURCE, 'style.css'), 'utf8')).trim();
+  const template = await readFile(join(SOURCE, 'index.html'), 'utf8');
+  /** @type {Record<string, string>} */
+  const parts = { policy: policy(script, style), style, script };
+  return template.replaceAll(/\{\{(\w+)\}\}/g, (_, name) => parts[name]);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const target = resolve(process.argv[2] ?? join(ROOT, 'build/page/modelbundle.html'));
+  const page = await makePage();
+  await mkdir(dirname(target), { recursive: true });
+  await writeFile(target, page);
+  console.log(`${target}: ${Math.round(Buffer.byteLength(page) / 1000)} kB`);
+}

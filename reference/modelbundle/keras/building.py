@@ -1,0 +1,86 @@
+"""Keras objects from configs, their variables still without values.
+
+Keras runs the initialiser of every variable that it makes, and who loads a model throws all of
+those numbers away. Within `without_values` Keras makes variables that know their shape, dtype and
+initialiser and hold nothing; `assigning` gives each its value, once.
+
+Some classes cannot be built so: their constructors make variables from values, or compute on
+them. `build` then builds in the ordinary way, which is slower and otherwise the same.
+
+    model = build(lambda: keras.saving.deserialize_keras_object(config))
+    [variable.path for variable in model.variables if is_empty(variable)]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, TypeVar
+
+_Made = TypeVar("_Made")
+
+_WAITING = "uninitialized_variables"
+"""Where Keras remembers variables that have no value yet."""
+
+
+@contextmanager
+def without_values() -> Iterator[None]:
+    """Within it, Keras makes variables whose initialisers have not run.
+
+    Keras is not left to remember them: it would run their initialisers later, over the values.
+    """
+    from keras import StatelessScope
+    from keras.src.backend.common import global_state
+
+    waiting = list(global_state.get_global_attribute(_WAITING) or ())
+    try:
+        with StatelessScope(initialize_variables=False):
+            yield
+    finally:
+        global_state.set_global_attribute(_WAITING, waiting)
+
+
+def build(make: Callable[[], _Made], *, undo: Callable[[], None] = lambda: None) -> _Made:
+    """What `make` makes, without values where its classes allow that, else with them.
+
+    `undo` takes back what a first attempt that failed has changed, before the second one.
+    """
+    try:
+        with without_values():
+            return make()
+    except Exception:  # whatever a constructor does: the ordinary build says what is wrong
+        undo()
+    return make()
+
+
+def is_empty(variable: Any) -> bool:
+    """Whether a variable has no value yet."""
+    return variable._value is None
+
+
+def initialise(variables: Iterable[Any]) -> None:
+    """Run the initialisers of those variables that have no value yet."""
+    for variable in variables:
+        if is_empty(variable):
+            variable._deferred_initialize()
+
+
+@contextmanager
+def surroundings(
+    *, dtype_policy: Any = None, floatx: str | None = None, image_data_format: str | None = None
+) -> Iterator[None]:
+    """Keras's global settings as they were when a model was captured, and as before afterwards."""
+    import keras
+
+    config = keras.config
+    settings = (
+        (config.dtype_policy, config.set_dtype_policy, dtype_policy),
+        (config.floatx, config.set_floatx, floatx),
+        (config.image_data_format, config.set_image_data_format, image_data_format),
+    )
+    with ExitStack() as stack:
+        for get, put, value in settings:
+            if value is not None:
+                stack.callback(put, get())
+                put(value)
+        yield

@@ -1,0 +1,124 @@
+"""How a model was trained, put back: compile arguments, optimizer slots, metrics and losses.
+
+Keras makes the slots of an optimizer when it is built, and resolves metrics and losses when it
+first sees data. What a captured model wrote about them (`training.json`) is made again here, so
+that every variable of training exists before it gets its value; what was not built stays unbuilt.
+
+    compile_model(model, training, resolve)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from modelbundle.keras.building import build
+
+Resolve = Callable[[Any], Any]
+"""A serialised Keras object, vetted beforehand, into the object."""
+
+
+def compile_model(
+    model: Any, training: Mapping[str, Any], resolve: Resolve, served: Sequence[Any] = ()
+) -> None:
+    """Compile `model` as `training` says, without values for what the optimizer makes.
+
+    `served` are the variables that the optimizer had slots for; none says those that are trained.
+    Raises `ValueError` where the class of the model compiles in a way of its own and does not say
+    how (`compile_from_config`).
+    """
+    config = dict(training.get("compile_config") or {})
+    if not config:
+        return
+    if (optimizer := training.get("optimizer")) is not None:
+        config["optimizer"] = optimizer
+    if _is_own(model, "compile_from_config"):
+        model.compile_from_config(config)
+        return
+    if _is_own(model, "compile"):
+        raise ValueError(
+            f"{type(model).__name__} defines compile() and not compile_from_config(config): "
+            "define it, or pass compile=False and compile the model yourself"
+        )
+    model.compile(**{key: resolve(value) for key, value in config.items()})
+    built = training.get("built", {"optimizer": model.built})
+    if built.get("optimizer") and model.optimizer is not None:
+        _build_optimizer(model, served or model.trainable_variables)
+    if built.get("metrics"):
+        _build_metrics(model, training["metrics"], resolve)
+    if built.get("loss") and training.get("loss_metrics"):
+        _build_losses(model, training["losses"], resolve)
+
+
+def _is_own(model: Any, method: str) -> bool:
+    """Whether the class of `model` overrides a method of Keras's."""
+    return not getattr(type(model), method).__module__.startswith("keras.")
+
+
+def _build_optimizer(model: Any, variables: Sequence[Any]) -> None:
+    """Make the slots; an optimizer whose slots need values is made a second time."""
+    from keras import optimizers
+
+    config = optimizers.serialize(model.optimizer)
+    made = [model.optimizer]
+
+    def make() -> None:
+        model.optimizer = made.pop() if made else optimizers.deserialize(config)
+        model.optimizer.build(list(variables))
+
+    build(make)
+
+
+def _build_metrics(model: Any, built: Mapping[str, Any], resolve: Resolve) -> None:
+    """Metrics as Keras resolved them: `accuracy` is one of three, which depends on the data."""
+    compiled = model._compile_metrics
+    if compiled is None:
+        return
+    compiled._flat_metrics, compiled._flat_weighted_metrics = (
+        [_metrics(item, resolve) for item in built[key]] for key in ("metrics", "weighted_metrics")
+    )
+    compiled._resolved_output_names = _output_names(model, len(compiled._flat_metrics))
+    compiled.built = True
+
+
+def _metrics(item: Mapping[str, Any] | None, resolve: Resolve) -> Any:
+    from keras.src.trainers.compile_utils import MetricsList
+
+    if item is None:
+        return None
+    return MetricsList([resolve(each) for each in item["metrics"]], output_name=item["output"])
+
+
+def _output_names(model: Any, outputs: int) -> Any:
+    """In what order Keras takes outputs that come as a dictionary (`CompileMetrics.build`)."""
+    names = model._compile_metrics.output_names
+    structure = getattr(model, "_outputs_struct", None)
+    if outputs < 2:
+        return None
+    if isinstance(structure, dict) and set(structure) != set(names or ()):
+        return sorted(structure)
+    return names
+
+
+def _build_losses(model: Any, losses: Sequence[Mapping[str, Any]], resolve: Resolve) -> None:
+    """Losses of several outputs: each has a tracker of its own, which holds state."""
+    compiled = model._compile_loss
+    outputs = _outputs(model, [item["path"] for item in losses])
+    compiled.build(outputs, outputs)
+    made = type(compiled).Loss
+    compiled._flat_losses = [
+        made(tuple(item["path"]), resolve(item["object"]), item["weight"], item["name"])
+        for item in losses
+    ]
+
+
+def _outputs(model: Any, paths: Sequence[Sequence[Any]]) -> Any:
+    """The structure of what the model gives, or as much of it as the places of losses tell."""
+    from keras import KerasTensor, tree
+
+    if (structure := getattr(model, "_outputs_struct", None)) is not None:
+        return tree.map_structure(lambda x: KerasTensor(x.shape, x.dtype), structure)
+    unknown = KerasTensor((None, None))
+    if all(isinstance(path[0], str) for path in paths):
+        return {path[0]: unknown for path in paths}
+    return [unknown] * (1 + max(path[0] for path in paths))

@@ -1,0 +1,99 @@
+"""Each variable of a restored model with its tensor: by name, one to one, nothing left over.
+
+A captured model names its tensors as `variables.owned` does, and everything must be there. Files
+that Keras wrote name what they can; a variable of a class of somebody else is found where Keras
+stored it (`layers/mine/vars/0`). They lack what Keras does not save: the state of metrics and
+random generators, which then begin anew.
+
+    pairs = pair(model, owned(model), find(bundle), ROLES)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from modelbundle.bundle import Tensor
+from modelbundle.core.findings import MAX_FINDINGS, Finding, checks, clip, settle
+from modelbundle.keras import stored_paths
+from modelbundle.keras.saved import Saved
+from modelbundle.keras.variables import Owned
+
+WEIGHTS = frozenset({"trainable", "non-trainable"})
+TRAINING = frozenset({"optimizer", "metric"})
+ROLES = WEIGHTS | TRAINING | {"rng", "other"}
+
+_MERGED = frozenset({"lora_kernel_a", "lora_kernel_b", "lora_embeddings_a", "lora_embeddings_b"})
+"""Variables whose effect Keras adds to the weights when it saves them, and does not save."""
+
+Pairs = list[tuple[Owned, Tensor]]
+
+
+def pair(target: Any, items: Sequence[Owned], saved: Saved, roles: frozenset[str]) -> Pairs:
+    """Pairs for `items`; raises `BundleError` with all that does not bind (RST-02) or fit (RST-03).
+
+    No tensor of `roles` may be left over. Variables that need no tensor are in no pair.
+    """
+    named = saved.names("keras")
+    stored = {} if saved.captured else _stored(target, saved)
+    pairs: Pairs = []
+    lacking: list[Owned] = []
+    for item in items:
+        found = named.get(item.name) or named.get(item.variable.path)
+        if found := found or stored.get(id(item.variable)):
+            pairs.append((item, found))
+        else:
+            lacking.append(item)
+    left = _left(saved, stored, pairs, roles)
+    settle(_check_names(saved, lacking, left, {tensor.role for tensor in named.values()}))
+    settle(_check_fit(pairs))
+    return pairs
+
+
+def _stored(target: Any, saved: Saved) -> dict[int, Tensor]:
+    """By variable, the tensor at the path where Keras stores it."""
+    tensors = saved.names("hdf5")
+    return {
+        id(variable): tensors[path]
+        for path, variable in stored_paths.variables(target).items()
+        if path in tensors
+    }
+
+
+def _left(
+    saved: Saved, stored: Mapping[int, Tensor], pairs: Pairs, roles: frozenset[str]
+) -> list[Tensor]:
+    """The tensors of `roles` that no variable has, less those that need none."""
+    bound = {id(item.variable) for item, _ in pairs}
+    used = {tensor.name for _, tensor in pairs}
+    used |= {tensor.name for key, tensor in stored.items() if key in bound}
+    wanted = roles if saved.captured else roles - {"metric", "rng"}
+    every = {t.name: t for system in ("keras", "hdf5") for t in saved.names(system).values()}
+    return [t for name, t in sorted(every.items()) if name not in used and t.role in wanted]
+
+
+@checks("RST-02")
+def _check_names(
+    saved: Saved, lacking: Sequence[Owned], left: Sequence[Tensor], roles: set[str]
+) -> Iterator[Finding]:
+    """Findings for variables without a tensor and tensors without a variable."""
+    for item in lacking[:MAX_FINDINGS]:
+        merged = not saved.captured and item.name.rpartition("/")[2] in _MERGED
+        if item.role in WEIGHTS | roles and not merged:
+            hint = "the bundle holds the architecture alone: use clone()" if not roles else ""
+            expected = f"a tensor for the {item.role} variable {clip(item.name)}"
+            yield Finding("RST-02", saved.place, expected, "none", hint)
+    for tensor in left[:MAX_FINDINGS]:
+        expected = f"a variable for the {tensor.role} tensor {clip(tensor.name)}"
+        hint = "the model was not built as it was: see build() and get_build_config()"
+        yield Finding("RST-02", saved.place, expected, "none", hint)
+
+
+@checks("RST-03")
+def _check_fit(pairs: Pairs) -> Iterator[Finding]:
+    """Findings where a tensor has another shape or dtype than its variable."""
+    for item, tensor in pairs:
+        found = f"{tensor.dtype}{list(tensor.shape)}"
+        expected = f"{item.variable._dtype}{list(item.variable.shape)}"
+        if found != expected:
+            yield Finding("RST-03", clip(item.name), expected, f"{found} in {clip(tensor.name)}")

@@ -1,0 +1,98 @@
+"""Rules about golden vectors that take the bundle to check: what they say of a signature.
+
+Each vector is of a signature of the manifest, its inputs are ones that the signature takes and its
+outputs ones that it gives.
+
+    findings = list(check(bundle, component))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from modelbundle.bundle import Bundle
+from modelbundle.core.findings import Finding, checks, clip
+from modelbundle.core.manifest import Component, Port, Signature
+from modelbundle.sources import golden
+from modelbundle.sources.golden import Array, Vector
+
+_REALS = frozenset({"float16", "bfloat16", "float32", "float64"})
+"""Dtypes of ports whose golden outputs are float64."""
+
+_Fault = tuple[str, str]
+
+
+def check(bundle: Bundle, component: Component) -> Iterator[Finding]:
+    """Findings about the vectors of `component`, whose file is sound by itself."""
+    blob = bundle.file(component.id)
+    signatures = {(s.component, s.name): s for s in bundle.manifest.signatures}
+    for at, vector in enumerate(golden.decode(blob.read(0, blob.size), component.id)):
+        place = f"{component.id}#/vectors/{at}"
+        yield from check_vector(vector, signatures.get((vector.component, vector.signature)), place)
+
+
+@checks("GLD-06")
+def check_vector(vector: Vector, signature: Signature | None, place: str) -> Iterator[Finding]:
+    """Findings about one vector of `signature`, which is None where the bundle has none such."""
+    if signature is None:
+        found = clip(f"{vector.signature} of {vector.component}")
+        hint = "the component that the vector is about is not in the bundle, or states no signature"
+        yield Finding("GLD-06", place, "a signature that the manifest lists", found, hint)
+        return
+    symbols: dict[str, int] = {}
+    given = _faults(vector.inputs, _wanted(signature.inputs), symbols)
+    yield from _check_inputs(given, f"{place}/inputs")
+    outputs = {name: output.array for name, output in vector.outputs.items()}
+    made = _faults(outputs, _wanted(signature.outputs, reals="float64"), symbols)
+    yield from _check_outputs(made, f"{place}/outputs")
+
+
+@checks("GLD-07")
+def _check_inputs(faults: Iterable[_Fault], place: str) -> Iterator[Finding]:
+    """Findings where inputs are not what the signature takes, in its order."""
+    return (Finding("GLD-07", place, expected, found) for expected, found in faults)
+
+
+@checks("GLD-08")
+def _check_outputs(faults: Iterable[_Fault], place: str) -> Iterator[Finding]:
+    """Findings where outputs are not what the signature gives, reals as float64."""
+    return (Finding("GLD-08", place, expected, found) for expected, found in faults)
+
+
+def _wanted(ports: Iterable[Port], reals: str | None = None) -> list[Port]:
+    """The ports, those of a real dtype with the dtype `reals` where it is given."""
+    return [replace(p, dtype=reals) if reals and p.dtype in _REALS else p for p in ports]
+
+
+def _faults(
+    arrays: Mapping[str, Array], ports: Sequence[Port], symbols: dict[str, int]
+) -> Iterator[_Fault]:
+    """Where arrays are not those of the ports: what was expected, what was found."""
+    if (names := [port.name for port in ports]) != list(arrays):
+        yield clip(", ".join(names) or "nothing"), clip(", ".join(arrays) or "nothing")
+    for port in ports:
+        array = arrays.get(port.name)
+        if array is not None and not _is_of(array, port, symbols):
+            known = "".join(f"; {name} is {size}" for name, size in symbols.items())
+            expected = f"{port.name}: {port.dtype} {port.shape or 'of any shape'}{known}"
+            yield clip(expected), f"{golden.dtype_of(array)} {list(array.shape)}"
+
+
+def _is_of(array: Array, port: Port, symbols: dict[str, int]) -> bool:
+    if golden.dtype_of(array) != port.dtype:
+        return False
+    return port.shape is None or _fits(array.shape, port.shape, symbols)
+
+
+def _fits(
+    shape: tuple[int, ...], wanted: tuple[int | str | None, ...], symbols: dict[str, int]
+) -> bool:
+    """Whether `shape` is one of the port's; a symbol keeps the size that it first had."""
+    if len(shape) != len(wanted):
+        return False
+    for size, dim in zip(shape, wanted, strict=True):
+        known = symbols.setdefault(dim, size) if isinstance(dim, str) else dim
+        if known is not None and known != size:
+            return False
+    return True
