@@ -100,6 +100,19 @@ javascript: ## Test the JavaScript implementation (needs Node 20 and npm)
 	$(call say,The JavaScript implementation: types and all Core cases)
 	cd conformance/implementations/javascript && npm ci --silent && npm run check && npm test
 
+.PHONY: page
+page: ## Build the page that shows a bundle: build/page/modelbundle.html (needs Node 20 and npm)
+	$(call say,The page)
+	@command -v npm >/dev/null || { echo 'Node 20 with npm is needed: on Debian, apt install nodejs npm' >&2; exit 1; }
+	cd conformance/implementations/javascript && npm ci --silent
+	cd conformance/implementations/javascript/page && npm ci --silent && npm run --silent build
+
+.PHONY: page-test
+page-test: page ## Test the page in headless Chromium (needs Chromium too; its path in CHROMIUM)
+	$(call say,The page in a browser)
+	@test -x "$${CHROMIUM:-/usr/bin/chromium}" || { echo 'Chromium is needed: on Debian, apt install chromium; or name it in CHROMIUM' >&2; exit 1; }
+	cd conformance/implementations/javascript/page && npm run --silent check && npm test
+
 .PHONY: rules
 rules: $(READY) ## Write spec/rules.md and spec/rules.json anew from the text and the schemas
 	$(call say,Rule table)

@@ -105,7 +105,11 @@ def _members(suite: Suite) -> None:
         parent = pointer.rpartition("/")[0]
         table.append((id, f"{pointer} is {value!r}", put(pointer, value), rules, parent))
     for pointer in _REQUIRED:
-        rules = ["MAN-02", "MAN-01"] if pointer == "/modelbundle" else ["MAN-01", "MAN-05"]
+        rules = ["MAN-01", "MAN-05"]
+        if pointer == "/modelbundle":
+            rules = ["MAN-02", "MAN-01"]
+        elif pointer.startswith("/signatures/0/inputs"):
+            rules = ["MAN-01"]
         parent = pointer.rpartition("/")[0]
         table.append(
             (f"missing-{_slug(pointer)}", f"{pointer} is missing", drop(pointer), rules, parent)
@@ -157,7 +161,9 @@ def _files(suite: Suite) -> None:
         ("digest-short", "A digest of 63 digits", _shorter(digest), ["MAN-05"], digest),
         ("digest-no-hex", "A digest with a letter g", put(digest, "sha256:" + "g" * 64), ["MAN-05"], digest),
         ("digest-no-algorithm", "A digest without its algorithm", put(digest, "0" * 64),
-         ["MAN-05", "MAN-06"], digest),
+         ["MAN-05"], digest),
+        ("digest-algorithm-upper-case", "The name of the algorithm in upper case",
+         put(digest, "SHA256:" + "0" * 64), ["MAN-06"], digest),
         ("role-unknown", "An unknown file role", put("/files/1/role", "weights"), ["MAN-05"], "/files/1/role"),
         ("storage-unknown", "An unknown storage", put("/files/1/storage", "remote"), ["MAN-05"], "/files/1/storage"),
         ("media-type-empty", "An empty media type", put("/files/1/mediaType", ""), ["MAN-05", "MAN-01"], "/files/1/mediaType"),

@@ -38,7 +38,7 @@ _PATHS: Sequence[tuple[str, str, str]] = (
     ("segment-ends-in-dot", "a./b", "PTH-03"), ("three-dots", "...", "PTH-03"),
     ("decomposed", "u\u0308.bin", "PTH-04"), ("singleton", "\u212b.bin", "PTH-04"),
     ("hangul", "\u1100\u1161.bin", "PTH-04"),
-    ("manifest", "manifest.json", "PTH-06"),
+    ("manifest", "manifest.json", "PTH-06"), ("manifest-case", "Manifest.json", "PTH-05"),
 )  # fmt: skip
 _COLLISIONS: Sequence[tuple[str, str, str]] = (
     ("case", "NET.bin", "Two paths that differ in case"),
@@ -170,6 +170,9 @@ def _json(suite: Suite) -> None:
         ("integer-over", "An integer of 2^53", with_metadata(b"9007199254740992"), ["JSN-05"]),
         ("integer-under", "An integer of -2^53", with_metadata(b"-9007199254740992"), ["JSN-05"]),
         ("integer-long", "An integer of 400 digits", with_metadata(big.encode()), ["JSN-05"]),
+        ("integer-next", "The next double after 2^53", with_metadata(b"9007199254740994"), ["JSN-05"]),
+        ("integer-21-digits", "The largest whole number that RFC 8785 writes without an exponent",
+         with_metadata(b"999999999999999900000"), ["JSN-05"]),
         ("number-overflow", "A number that no double holds", with_metadata(b"1e400"), ["JSN-05"]),
         ("lone-surrogate", "A lone surrogate, escaped", with_metadata(b'"\\ud800"'), ["JSN-06"]),
         ("lone-surrogate-name", "A lone surrogate in a name", with_metadata(b'{"\\udc00":1}'), ["JSN-06"]),
@@ -244,6 +247,8 @@ def _msgpack(suite: Suite) -> None:
         ("depth-17", "Arrays too deep", become(b"\x81\xa1x" + nested), ["MSG-03", "MSG-02"]),
         ("depth-100000", "Arrays 100,000 deep", become(b"\x81\xa1x" + b"\x91" * 100000), ["MSG-03", "MSG-04"]),
         ("array-bomb", "An array that declares 2^32 - 1 items", become(b"\x81\xa1x\xdd\xff\xff\xff\xff"), ["MSG-03", "MSG-04"]),
+        ("array-beyond-bytes", "An array that declares more items than bytes follow",
+         become(b"\x81\xa1x\xdc\x00\x20" + bytes(16)), ["MSG-03", "MSG-04"]),
         ("map-bomb", "A map that declares 2^32 - 1 entries", become(b"\xdf\xff\xff\xff\xff"), ["MSG-03", "MSG-04"]),
         ("string-bomb", "A string that declares 4 GiB", become(b"\x81\xdb\xff\xff\xff\xff"), ["MSG-03", "MSG-04"]),
         ("binary-bomb", "A binary that declares 4 GiB", become(b"\x81\xa1x\xc6\xff\xff\xff\xff"), ["MSG-03", "MSG-04"]),

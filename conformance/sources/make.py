@@ -653,7 +653,12 @@ _ROLES = [
     {"name": "dense/bias", "role": "non-trainable"},
     {"name": "dense/kernel", "role": "trainable"},
     {"name": "metrics/loss/total", "role": "metric"},
-    {"name": "optimizer/momentum/dense/kernel", "role": "optimizer", "slot": "momentum", "of": "dense/kernel"},
+    {
+        "name": "optimizer/momentum/dense/kernel",
+        "role": "optimizer",
+        "slot": "momentum",
+        "of": "dense/kernel",
+    },
     {"name": "scale/gain", "role": "trainable"},
     {"dtype": "complex128", "name": "wide", "role": "non-trainable", "shape": [1]},
 ]
@@ -725,7 +730,9 @@ def _config_with(old: str, new: str) -> bytes:
 
 def _facts_with(number: int, **members: Any) -> dict[str, Any]:
     """`tensors` of `model.json` with members of one of them replaced."""
-    return {"tensors": [{**each, **members} if at == number else each for at, each in enumerate(_ROLES)]}
+    return {
+        "tensors": [{**each, **members} if at == number else each for at, each in enumerate(_ROLES)]
+    }
 
 
 _INFINITY = '{"class_name":"__float__","value":"Infinity"}'

@@ -10,10 +10,10 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from benchmarks import many_tensors, models, packing, reading, sizes
+from benchmarks import keras_models, many_tensors, models, packing, reading, sizes
 from benchmarks.measuring import Figure
 
-_PARTS = ("packing", "reading", "many", "sizes")
+_PARTS = ("packing", "reading", "many", "sizes", "keras")
 _ROW = "{:<44} {:>9} {:<4} {:>7}  {:<6} {}"
 
 
@@ -54,6 +54,8 @@ def _measure(folder: Path, runs: int, parts: Iterable[str]) -> Iterator[Figure]:
         yield from many_tensors.measure(folder, runs)
     if "sizes" in wanted:
         yield from sizes.measure(models.write_trained(folder / "trained"), folder)
+    if "keras" in wanted:
+        yield from keras_models.measure(folder, runs)
 
 
 def _show(figures: Iterable[Figure]) -> Iterator[Figure]:

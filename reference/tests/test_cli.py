@@ -146,12 +146,13 @@ def test_pack_replaces_only_when_asked(source: Path, bundle: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "status"), [("[1]", 2), ("{", 1), ('{"a": NaN}', 1), ('{"a": 1, "a": 2}', 1)]
+    "text", ["[1]", "{", '{"a": NaN}', '{"a": 1, "a": 2}', '{"a": 9007199254740993}']
 )
-def test_metadata_that_cannot_be_kept(tmp_path: Path, source: Path, text: str, status: int) -> None:
+def test_metadata_that_cannot_be_kept(tmp_path: Path, source: Path, text: str) -> None:
+    """All of it is a matter of usage: nothing is said about the source."""
     (tmp_path / "facts.json").write_text(text)
     target = tmp_path / "out.modelbundle"
-    run("pack", source, "-o", target, "--metadata", tmp_path / "facts.json", status=status)
+    run("pack", source, "-o", target, "--metadata", tmp_path / "facts.json", status=2)
     assert not target.exists()
 
 

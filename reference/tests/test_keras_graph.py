@@ -25,7 +25,8 @@ def run(folder: Path) -> Any:
     """What the unpacked graph answers."""
     import tensorflow as tf
 
-    return tf.saved_model.load(str(folder)).serve(X).numpy()
+    loaded = tf.saved_model.load(str(folder))  # the function does not keep its variables
+    return loaded.serve(X).numpy()
 
 
 def test_a_model_runs_where_its_class_is_lost(tmp_path: Path) -> None:

@@ -170,14 +170,10 @@ def test_5_slots_of_another_optimizer(tmp_path: Path) -> None:
     assert np.array_equal(target.optimizer.momentums[0].numpy(), theirs)
 
     model.save(tmp_path / "net.h5")
-    mb.pack(model, tmp_path / "live")
-    for source in (tmp_path / "net.weights.h5", tmp_path / "net.h5", tmp_path / "live"):
+    for source in (tmp_path / "net.weights.h5", tmp_path / "net.h5", model):
         target = trained(keras.optimizers.SGD(0.1, momentum=0.9))
         before = [variable.numpy() for variable in target.optimizer.variables]
-        if source.suffix:
-            mb.pack(source, tmp_path / "b", overwrite=True)
-            source = tmp_path / "b"
-        with mb.open(source) as bundle:
+        with models.packed(source, tmp_path / "b") as bundle:
             with pytest.raises(mb.BindingError):
                 bundle.load_into(target, roles=TRAINED)
             report = bundle.load_into(target, roles=TRAINED, partial=True)
@@ -288,6 +284,22 @@ def test_9_tuples_integer_keys_and_infinity_in_a_config(tmp_path: Path) -> None:
         json.loads(bundle.read("model/config.json"), parse_constant=_refuse)
     assert (kept.sizes, kept.names, kept.limit) == ((1, (2, 3)), {0: "a"}, float("inf"))
     assert isinstance(kept.sizes, tuple) and isinstance(kept.sizes[1], tuple)
+
+
+def test_10_saving_as_h5_forgets_the_optimizer(tmp_path: Path) -> None:
+    model = trained("adam")
+    model.save(tmp_path / "net.h5")
+    model.save(tmp_path / "net.keras")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        native = keras.models.load_model(tmp_path / "net.keras")
+    assert isinstance(native.optimizer, keras.optimizers.RMSprop)
+
+    with models.packed(model, tmp_path / "b") as bundle:
+        restored = bundle.to_keras()
+    assert isinstance(restored.optimizer, keras.optimizers.Adam)
+    for ours, theirs in zip(model.optimizer.variables, restored.optimizer.variables, strict=True):
+        assert np.array_equal(ours.numpy(), theirs.numpy())
 
 
 def _refuse(name: str) -> Any:

@@ -232,6 +232,7 @@ def test_a_disk_that_is_full(tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, str(net), str(tmp_path / "out/x")]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert "File too large" in done.stderr
+    assert str(tmp_path / "out/x") in done.stderr
     assert everything_in(tmp_path / "out") == set()
 
 
@@ -392,3 +393,23 @@ def test_memory_stays_small(tmp_path: Path) -> None:
     command = [sys.executable, "-c", MEMORY, str(source), str(tmp_path / "out")]
     done = subprocess.run(command, env=ENVIRONMENT, check=True, capture_output=True, text=True)
     assert int(done.stdout) < 200_000  # KiB
+
+
+@pytest.mark.parametrize(
+    ("names", "likely"),
+    [
+        (["a-00001-of-00002.safetensors", "a.safetensors.index.json"], "a.safetensors.index.json"),
+        (["b.safetensors", "a.safetensors", "readme.md"], "a.safetensors in it, or others of 2"),
+        (["sub/net.onnx", "weights.bin"], "sub/net.onnx"),
+    ],
+)
+def test_a_directory_that_is_no_source(tmp_path: Path, names: list[str], likely: str) -> None:
+    """The finding names the file that is meant, most likely."""
+    for name in names:
+        (tmp_path / "model" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "model" / name).write_bytes(b"?")
+    with pytest.raises(mb.BundleError) as caught:
+        mb.pack(tmp_path / "model", tmp_path / "x")
+    (finding,) = caught.value.findings
+    assert finding.rule == "SRC-01"
+    assert likely in str(finding.hint)

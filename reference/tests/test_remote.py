@@ -205,3 +205,32 @@ def test_threads_share_one_blob(packed: bytes) -> None:
             thread.join()
         blob.close()
     assert wrong == []
+
+
+@pytest.mark.parametrize("protocol", ["memory", "file"])
+def test_a_directory_at_a_url(protocol: str, tmp_path: Path) -> None:
+    """A URL that ends with a slash is that of a directory layout."""
+    folder = tmp_path / "a bundle#1"
+    mb.pack(write_net(tmp_path / "net.safetensors"), folder, directory=True)
+    url = f"{protocol}://{tmp_path}/there/"
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with fsspec.open(f"{url}{path.relative_to(folder)}", "wb", auto_mkdir=True) as file:
+            file.write(path.read_bytes())
+    with mb.open(url) as bundle, mb.open(folder) as here:
+        assert bundle.digest == here.digest
+        assert bundle.tensors["step"].numpy() == 7
+        assert mb.validate(bundle).ok
+    with fsspec.open(f"{url}residue.bin", "ab") as file:
+        file.write(b"x")
+    with mb.open(url) as bundle:
+        assert "DIR-05" in rules_of(lambda: bundle.tensors["step"].numpy())
+
+
+def test_a_remote_archive_is_read_once(tmp_path: Path) -> None:
+    """Validation asks for each byte of the data once, whatever it finds out about it."""
+    data = np.arange(1_000_000, dtype=np.uint32).tobytes()
+    pack_artifacts([artifact({"a.bin": data}, [("a", "a.bin", 0, len(data))])], tmp_path / "x")
+    packed = (tmp_path / "x").read_bytes()
+    with serving(packed) as server:
+        mb.validate(server.url)
+        assert len(data) < server.sent < len(packed) + 2 * HEAD_BYTES

@@ -1,4 +1,4 @@
-"""The command line: `modelbundle pack|inspect|validate|unpack|tensor|diff`.
+"""The command line: `modelbundle pack|inspect|validate|unpack|tensor|diff|run|engines|add-graph`.
 
     main(["inspect", "net.modelbundle"])
 
@@ -15,9 +15,10 @@ from io import StringIO
 from types import FrameType
 from typing import NoReturn
 
+from modelbundle.cli import engine_commands, golden_commands
 from modelbundle.cli.commands import cli
 
-__all__ = ["cli", "main"]
+__all__ = ["cli", "engine_commands", "golden_commands", "main"]
 
 _ENDING = ("SIGTERM", "SIGHUP")
 """Signals that end the process, once what it had half written is gone (as for SIGINT)."""

@@ -92,14 +92,18 @@ def _destination(
 
 
 def _metadata(path: str | None) -> dict[str, Any] | None:
-    """The author's metadata; raises `BundleError` (JSN) and `ValueError`."""
+    """The author's metadata. Raises `UsageError` where the file holds no JSON object."""
     if path is None:
         return None
     from modelbundle.core.canonical_json import decode_lenient
+    from modelbundle.core.findings import BundleError
 
-    value = decode_lenient(Path(path).read_bytes(), path)
+    try:
+        value = decode_lenient(Path(path).read_bytes(), path)
+    except BundleError as error:
+        raise click.UsageError(f"--metadata: {error}") from None
     if not isinstance(value, dict):
-        raise ValueError(f"{path}: the metadata has to be a JSON object")
+        raise click.UsageError(f"--metadata: {path} has to hold a JSON object")
     return value
 
 

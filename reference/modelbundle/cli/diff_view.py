@@ -31,6 +31,7 @@ def print_difference(answer: Difference) -> None:
             out.print(
                 Text("the same", style="bold").append(f"   {answer.a}", style="not bold cyan")
             )
+            out.print(Text("by their digests; `modelbundle validate` reads the data", style="dim"))
             return
         out.print(Text("different", style="bold"))
         for sign, digest in (("-", answer.a), ("+", answer.b)):

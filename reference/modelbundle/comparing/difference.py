@@ -1,7 +1,7 @@
 """What differs between two bundles: files, configs, tensors with norms, the manifest.
 
-Equal digests answer at once. Tensors are matched by name and compared by digest; only those that
-changed are read.
+What the digests say is compared, not whether the data has them: that is for `validate`. Equal ones
+answer at once. Tensors are matched by name; only those that changed are read, and verified.
 
     answer = diff("before.modelbundle", "after.modelbundle")
     answer.same, [change.name for change in answer.tensors.changed]

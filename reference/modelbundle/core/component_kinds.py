@@ -105,9 +105,7 @@ _KINDS = {
         }
     ),
     "safetensors": _Kind(optional={"metadata": _is_object, "shards": _is_count}),
-    "stablehlo": _Kind(
-        required={"format_version": _is_text}, optional={"platforms": _is_texts}
-    ),
+    "stablehlo": _Kind(required={"format_version": _is_text}, optional={"platforms": _is_texts}),
     "tensorflow.checkpoint": _Kind(
         None,
         optional={

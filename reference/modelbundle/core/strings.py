@@ -8,51 +8,72 @@ a little-endian u32, or u64 where it does not fit), then the elements' bytes one
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import reduce
+from itertools import islice
 from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
+from modelbundle.core.blobs import Blob, BytesBlob, SliceBlob, walk
 from modelbundle.core.findings import checks, refuse
 
 _MASK_DELTA = 0xA282EAD8
 _MAX_VARINT_BYTES = 10
+_CHECKSUM_BYTES = 4
+_CHUNK_BYTES = 1 << 16
 
 
-@checks("TEN-13")
 def decode(data: bytes, shape: Sequence[int], place: str) -> NDArray[np.object_]:
     """The elements, as `bytes` objects, shape `shape`; raises `BundleError` (TEN-13) at `place`."""
-    count = prod(shape)
-    lengths, at = _lengths(data, count, place)
-    if len(data) - at - 4 != sum(lengths):
-        raise refuse("TEN-13", place, f"{sum(lengths)} bytes of strings", f"{len(data) - at - 4}")
-    if struct.unpack_from("<L", data, at)[0] != checksum(lengths):
-        raise refuse("TEN-13", place, "the masked crc32c of the lengths", data[at : at + 4].hex())
-    at += 4
-    elements = np.empty(count, dtype=object)
+    lengths: list[int] = []
+    at = check(BytesBlob(data), shape, place, lengths.append)
+    elements = np.empty(len(lengths), dtype=object)
     for number, length in enumerate(lengths):
         elements[number] = data[at : at + length]
         at += length
     return elements.reshape(shape)
 
 
-def _lengths(data: bytes, count: int, place: str) -> tuple[list[int], int]:
-    lengths: list[int] = []
-    at = 0
-    for _ in range(count):
-        value = shift = 0
-        while True:
-            if at >= len(data) - 4 or shift >= 7 * _MAX_VARINT_BYTES:
-                raise refuse("TEN-13", place, f"{count} lengths", f"{len(lengths)}")
-            byte = data[at]
+@checks("TEN-13")
+def check(
+    blob: Blob, shape: Sequence[int], place: str, note: Callable[[int], object] | None = None
+) -> int:
+    """Where the content of a tensor begins (bytes); `note` is called with each length.
+
+    Raises `BundleError` (TEN-13) at `place`. Content is not read, lengths are not kept: a tensor
+    may be larger than memory.
+    """
+    count, found, total, crc, at = prod(shape), 0, 0, 0, 0
+    for length, end in islice(_lengths(blob), count):
+        found, total, crc, at = found + 1, total + length, _extended(crc, length), end
+        if note:
+            note(length)
+    if found != count:
+        raise refuse("TEN-13", place, f"{count} lengths", f"{found}")
+    content = blob.size - at - _CHECKSUM_BYTES
+    if content != total:
+        raise refuse("TEN-13", place, f"{total} bytes of strings", f"{content}")
+    stated = blob.read(at, _CHECKSUM_BYTES)
+    if int.from_bytes(stated, "little") != _masked(crc):
+        raise refuse("TEN-13", place, "the masked crc32c of the lengths", stated.hex())
+    return at + _CHECKSUM_BYTES
+
+
+def _lengths(blob: Blob) -> Iterator[tuple[int, int]]:
+    """The varints that `blob` begins with, each with where it ends; none where one is too long."""
+    value = shift = at = 0
+    for chunk in walk(SliceBlob(blob, 0, max(blob.size - _CHECKSUM_BYTES, 0)), _CHUNK_BYTES):
+        for byte in chunk:
             at += 1
             value |= (byte & 0x7F) << shift
             shift += 7
             if byte < 0x80:
-                break
-        lengths.append(value)
-    return lengths, at
+                yield value, at
+                value = shift = 0
+            elif shift >= 7 * _MAX_VARINT_BYTES:
+                return
 
 
 def encode(elements: Sequence[bytes]) -> bytes:
@@ -70,10 +91,19 @@ def _varint(number: int) -> bytes:
     return bytes([*groups, number])
 
 
-def checksum(lengths: Sequence[int]) -> int:
+def checksum(lengths: Iterable[int]) -> int:
     """The masked crc32c of element lengths."""
+    return _masked(reduce(_extended, lengths, 0))
+
+
+def _extended(crc: int, length: int) -> int:
+    """The crc32c `crc`, extended by a length."""
     import google_crc32c
 
-    packed = b"".join(struct.pack("<L" if n <= 0xFFFFFFFF else "<Q", n) for n in lengths)
-    crc: int = google_crc32c.value(packed)
+    packed = struct.pack("<L" if length <= 0xFFFFFFFF else "<Q", length)
+    extended: int = google_crc32c.extend(crc, packed)
+    return extended
+
+
+def _masked(crc: int) -> int:
     return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF

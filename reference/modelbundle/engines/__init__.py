@@ -1,9 +1,9 @@
 """Engines: what runs the signatures of a bundle, each in a process of its own.
 
-    from modelbundle.engines import run
+from modelbundle.engines import run
 
-    result = run(bundle, {"x": x}, engine="onnx")
-    result.outputs["y"], result.description.device
+result = run(bundle, {"x": x}, engine="onnx")
+result.outputs["y"], result.description.device
 """
 
 from modelbundle.engines.engine import PRECISIONS, Description, Engine, Session, Setup

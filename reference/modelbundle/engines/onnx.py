@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from modelbundle.bundle import Bundle
-from modelbundle.core import dtypes
 from modelbundle.core.findings import BundleError, clip
 from modelbundle.core.manifest import Component, Signature
 from modelbundle.engines.engine import (

@@ -40,6 +40,8 @@ _TAIL_BYTES = 1 << 14
 """How much of what an engine prints is kept."""
 _INTERVAL_SECONDS = 0.05
 _SHARE_OF_MEMORY = 0.9
+_PRECISION: dict[str, dict[str, str]] = {"float32": {"NVIDIA_TF32_OVERRIDE": "0"}, "tf32": {}}
+"""Graphs that leave the precision of contractions open are computed in tf32 by many libraries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,7 @@ def _environment(setup: Setup) -> dict[str, str]:
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "TF_CPP_MIN_LOG_LEVEL": "3",
+        **_PRECISION[setup.precision],
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
     }
     return {**os.environ, **chosen}

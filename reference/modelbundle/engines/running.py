@@ -1,9 +1,9 @@
 """Running a signature: which component and engine, inputs held to it, the engine's process.
 
-    result = run(bundle, {"x": x}, engine="stablehlo", device="gpu:0")
+result = run(bundle, {"x": x}, engine="stablehlo", device="gpu:0")
 
-    with open_session(bundle, signature, "onnx") as session:
-        session.run({"x": x})
+with open_session(bundle, signature, "onnx") as session:
+    session.run({"x": x})
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from modelbundle.engines import table
 from modelbundle.engines.engine import Array, Arrays, Description, Setup, place
 from modelbundle.engines.inputs import check_inputs, dtype_of, fits, told
 from modelbundle.engines.process import EngineProcess, RunLimits
+from modelbundle.engines.signatures import signatures
 
 DEFAULT_SIGNATURE = "serving_default"
 
@@ -84,13 +85,13 @@ def choose(
 @checks("RUN-01")
 def named(bundle: Bundle, name: str | None) -> list[Signature]:
     """The signatures called `name`, one for each component that implements it (RUN-01)."""
-    signatures = bundle.manifest.signatures
-    names = sorted({signature.name for signature in signatures})
+    known = signatures(bundle)
+    names = sorted({signature.name for signature in known})
     if name is None and len(names) > 1 and DEFAULT_SIGNATURE in names:
         name = DEFAULT_SIGNATURE
     if name is None and len(names) == 1:
         name = names[0]
-    found = [signature for signature in signatures if signature.name == name]
+    found = [signature for signature in known if signature.name == name]
     if not found:
         expected = f"one of the signatures {clip(', '.join(names))}" if names else "a signature"
         hint = "" if names else "the bundle says of no function what it takes and gives"

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from modelbundle.bundle import Bundle, check_digest
-from modelbundle.core.findings import BundleError, checks, clip, refuse, settle
+from modelbundle.core.findings import BundleError, checks, refuse, settle
 from modelbundle.core.manifest import Component, Signature
 from modelbundle.engines.engine import component_of, place
 from modelbundle.storage.scan import scanner

@@ -55,8 +55,11 @@ class StableHloEngine:
 
     def prepare(self, bundle: Bundle, signature: Signature, setup: Setup) -> Session:
         """See `Engine`; raises `BundleError` (RUN-03, RUN-05, RUN-08)."""
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
         component = component_of(bundle, signature)
-        device = _device(setup, place(signature))
+        device = use_device(setup, place(signature))
         graph = _graph(bundle, component)
         _check_platform(graph, device, place(signature))
         _check_version(component, signature)
@@ -68,12 +71,12 @@ class StableHloEngine:
 ENGINE = StableHloEngine()
 
 
-def _device(setup: Setup, where: str) -> Any:
+def use_device(setup: Setup, where: str) -> Any:
+    """JAX's device, which is made ready; raises `UnsupportedError` (RUN-03)."""
     import jax
 
     highest = setup.precision == "float32"
     jax.config.update("jax_default_matmul_precision", "highest" if highest else "tensorfloat32")
-    jax.config.update("jax_enable_x64", True)
     try:
         devices = jax.devices()
     except RuntimeError as error:
@@ -108,9 +111,7 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(map(int, version.split(".")))
 
 
-def _weights(
-    bundle: Bundle, component: Component, graph: Graph, device: Any
-) -> dict[str, Any]:
+def _weights(bundle: Bundle, component: Component, graph: Graph, device: Any) -> dict[str, Any]:
     """The tensors of the graph's arguments, on the device; raises `BundleError` (SHL-03, -04)."""
     import jax
 

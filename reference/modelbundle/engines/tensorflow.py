@@ -1,6 +1,6 @@
 """The engine `tensorflow`: signatures of SavedModels.
 
-    session = ENGINE.prepare(bundle, signature, Setup())
+session = ENGINE.prepare(bundle, signature, Setup())
 """
 
 from __future__ import annotations

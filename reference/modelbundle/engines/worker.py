@@ -24,6 +24,7 @@ from modelbundle.core.findings import BundleError, UnsupportedError
 from modelbundle.core.manifest import Signature
 from modelbundle.engines import messages
 from modelbundle.engines.engine import Arrays, Session, Setup
+from modelbundle.engines.signatures import signatures
 from modelbundle.engines.table import load_home
 
 _Answer = tuple[dict[str, Any], Arrays]
@@ -90,11 +91,9 @@ class _Worker:
 
 def _opened(request: Mapping[str, Any]) -> tuple[Bundle, Signature]:
     """The bundle and its signature; it stays open as long as the process."""
-    bundle = open_bundle(
-        request["location"], verify=request["verify"], digest=request["digest"]
-    )
+    bundle = open_bundle(request["location"], verify=request["verify"], digest=request["digest"])
     name, component = request["signature"]
-    found = (s for s in bundle.manifest.signatures if (s.name, s.component) == (name, component))
+    found = (s for s in signatures(bundle) if (s.name, s.component) == (name, component))
     return bundle, next(found)
 
 

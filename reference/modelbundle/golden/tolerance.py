@@ -120,6 +120,8 @@ class Judgement:
     cosine: float | None = None
     top1: float | None = None
     decisions: int = 0
+    explained_by: str | None = None
+    """A lower precision under which a failed output would pass."""
 
     @property
     def passed(self) -> bool:

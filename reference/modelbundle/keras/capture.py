@@ -9,7 +9,9 @@ is written.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from modelbundle.core import canonical_json
@@ -17,11 +19,13 @@ from modelbundle.core.blobs import Blob, BytesBlob, ComposedBlob, SliceBlob
 from modelbundle.core.findings import checks, refuse
 from modelbundle.keras.assets import assets_of
 from modelbundle.keras.config import config_of
+from modelbundle.keras.functions import modules_of
 from modelbundle.keras.memory import VariableBlob
 from modelbundle.keras.training import training_of
 from modelbundle.keras.variables import Owned, layers, owned
 from modelbundle.sources.artifact import Tree
 from modelbundle.sources.keras import captured
+from modelbundle.sources.keras.builtins import is_function
 from modelbundle.sources.keras.captured import SELECTIONS, CapturedTensor, Selection
 from modelbundle.sources.keras.variables import INTEGERS
 from modelbundle.sources.safetensors import DTYPES
@@ -31,6 +35,9 @@ ROOT = "model"
 
 _STORED = frozenset(DTYPES.values())
 _BYTES = frozenset({"int8", "uint8"})
+_CONFIGS = (captured.CONFIG, captured.TRAINING)
+_FUNCTION = re.compile(rb'"class_name":"function","config":("(?:[^"\\]|\\.)*")')
+"""A function as Keras serialises it."""
 
 
 def capture(target: Any, root: str = ROOT, include: Iterable[str] = SELECTIONS) -> Tree:
@@ -52,9 +59,11 @@ def capture(target: Any, root: str = ROOT, include: Iterable[str] = SELECTIONS) 
         files[captured.CONFIG] = BytesBlob(config)
         assets = assets_of(target, root)
         files |= {f"{captured.ASSETS}/{path}": blob for path, blob in assets.items()}
-    if "training" in selection and (training := training_of(target, f"{root}/{captured.TRAINING}")):
-        files[captured.TRAINING] = BytesBlob(training)
-    files[captured.MODEL] = BytesBlob(_facts(target, selection, tensors))
+    if "training" in selection:
+        training = training_of(target, f"{root}/{captured.TRAINING}")
+        files |= {captured.TRAINING: BytesBlob(training)} if training else {}
+    functions = modules_of(target, _functions_of(files))
+    files[captured.MODEL] = BytesBlob(_facts(target, selection, tensors, functions))
     return Tree(root, {f"{root}/{path}": files[path] for path in sorted(files)})
 
 
@@ -116,7 +125,19 @@ def _tensor_files(
         yield name, ComposedBlob([SliceBlob(blob, 0, blob.size) for blob in pieces])
 
 
-def _facts(target: Any, selection: Sequence[Selection], tensors: Iterable[CapturedTensor]) -> bytes:
+def _functions_of(files: Mapping[str, Blob]) -> set[str]:
+    """The names of custom functions in config and training: Keras does not write their modules."""
+    texts = (blob.read(0, blob.size) for name, blob in files.items() if name in _CONFIGS)
+    names = {json.loads(name) for text in texts for name in _FUNCTION.findall(text)}
+    return {name for name in names if not is_function(name, "builtins")}
+
+
+def _facts(
+    target: Any,
+    selection: Sequence[Selection],
+    tensors: Iterable[CapturedTensor],
+    functions: Mapping[str, str],
+) -> bytes:
     """`model.json`: where and under which settings the model was captured, and its variables."""
     import keras
 
@@ -132,11 +153,12 @@ def _facts(target: Any, selection: Sequence[Selection], tensors: Iterable[Captur
         "image_data_format": keras.config.image_data_format(),
         "dtype_policy": policy,
         "frozen": sorted(path for path, layer in layers(target).items() if not layer._trainable),
+        "functions": dict(functions),
         "tensors": [entry.to_json() for entry in sorted(tensors, key=lambda entry: entry.name)],
     }
-    if not facts["frozen"]:
-        del facts["frozen"]
-    return canonical_json.encode(facts)
+    optional = {"frozen", "functions"}
+    known = {key: value for key, value in facts.items() if value or key not in optional}
+    return canonical_json.encode(known)
 
 
 def _class_of(target: Any) -> dict[str, str]:

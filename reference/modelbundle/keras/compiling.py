@@ -19,14 +19,25 @@ Resolve = Callable[[Any], Any]
 
 
 def compile_model(
-    model: Any, training: Mapping[str, Any], resolve: Resolve, served: Sequence[Any] = ()
+    model: Any,
+    training: Mapping[str, Any],
+    resolve: Resolve,
+    served: Sequence[Any] = (),
+    kept: int = 0,
 ) -> None:
     """Compile `model` as `training` says, without values for what the optimizer makes.
 
     `served` are the variables that the optimizer had slots for; none says those that are trained.
+    `kept` is how many variables of the optimizer there are; where training.json does not tell, it
+    was built if these are more than it has before.
     Raises `ValueError` where the class of the model compiles in a way of its own and does not say
     how (`compile_from_config`).
     """
+    if "optimizer_config" in training:
+        model.compile(**_legacy_arguments(training))
+        if kept > len(model.optimizer.variables):
+            _build_optimizer(model, model.trainable_variables)
+        return
     config = dict(training.get("compile_config") or {})
     if not config:
         return
@@ -41,13 +52,34 @@ def compile_model(
             "define it, or pass compile=False and compile the model yourself"
         )
     model.compile(**{key: resolve(value) for key, value in config.items()})
-    built = training.get("built", {"optimizer": model.built})
+    before = getattr(model.optimizer, "variables", ())
+    built = training.get("built", {"optimizer": model.built and kept > len(before)})
     if built.get("optimizer") and model.optimizer is not None:
         _build_optimizer(model, served or model.trainable_variables)
     if built.get("metrics"):
         _build_metrics(model, training["metrics"], resolve)
     if built.get("loss") and training.get("loss_metrics"):
         _build_losses(model, training["losses"], resolve)
+
+
+def _legacy_arguments(training: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of `compile` from the training config of a whole model in HDF5."""
+    import keras
+
+    get = {"loss": keras.losses.get, "metrics": keras.metrics.get}
+    get["weighted_metrics"] = keras.metrics.get
+    arguments = {key: _each(training.get(key), get[key]) for key in get}
+    optimizer = keras.optimizers.deserialize(dict(training["optimizer_config"]))
+    return {"optimizer": optimizer, "loss_weights": training.get("loss_weights"), **arguments}
+
+
+def _each(value: Any, get: Callable[[Any], Any]) -> Any:
+    """`value` with each serialised object in it resolved; names are left to `compile`."""
+    if isinstance(value, dict) and "class_name" in value:
+        return get(value)
+    if isinstance(value, dict):
+        return {key: _each(item, get) for key, item in value.items()}
+    return [_each(item, get) for item in value] if isinstance(value, list) else value
 
 
 def _is_own(model: Any, method: str) -> bool:

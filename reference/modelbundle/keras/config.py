@@ -59,8 +59,10 @@ def _serialized(target: Any) -> dict[str, Any]:
 
 
 def _is_foreign(value: dict[str, Any]) -> bool:
-    module = value.get("module")
-    return not (isinstance(module, str) and is_home(module))
+    """Whether a class is not Keras's own; what Keras writes of a tensor or slice has no module."""
+    module, name = value.get("module"), value.get("class_name")
+    is_own = isinstance(module, str) and is_home(module)
+    return not is_own and not (isinstance(name, str) and name.startswith("__"))
 
 
 def _without_compiled(value: Any) -> Any:

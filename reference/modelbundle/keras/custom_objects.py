@@ -34,8 +34,6 @@ _VALUES = frozenset(
 )  # fmt: skip
 """Classes of a config that are values, or looked at on their own."""
 
-_FUNCTION_HOMES = ("activations", "constraints", "initializers", "losses", "metrics", "ops",
-                   "regularizers")  # fmt: skip
 
 _WAY_OUT = (
     "pass custom_objects={name: class or function}, or register it with "
@@ -74,7 +72,7 @@ def check_resolvable(config: Any, place: str, known: Mapping[str, Any]) -> Itera
             missing[item.registered_name] = f"{clip(item.registered_name)}{clip(where)}"
     for found in _dictionaries(config):
         if (name := _unknown_builtin(found.value, known)) is not None:
-            missing.setdefault(name, f"{clip(name)}, which this Keras does not have")
+            missing.setdefault(name.removeprefix("builtins."), clip(name))
     for name in sorted(missing):
         yield Finding("SEC-03", place, "classes and functions at hand", missing[name], _WAY_OUT)
 
@@ -113,7 +111,9 @@ def _is_function(module: str, name: str) -> bool:
     """Whether Keras finds a function for modelling under this name."""
     if not is_function(name, module):
         return False
-    homes = [f"keras.{home}" for home in _FUNCTION_HOMES] if module == "builtins" else [module]
+    from keras.src.saving.serialization_lib import BUILTIN_MODULES
+
+    homes = [f"keras.{home}" for home in BUILTIN_MODULES] if module == "builtins" else [module]
     return any(callable(_symbol(home, name)) for home in homes)
 
 

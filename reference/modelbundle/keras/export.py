@@ -10,6 +10,7 @@ under a temporary name and moved into place when complete; nothing is overwritte
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import tempfile
@@ -97,12 +98,13 @@ def _told_by(path: Path) -> str:
 
 
 def _refuse_existing(target: Path, form: str) -> None:
-    names = [target.name]
+    found = [target]
     if form == "checkpoint":
-        names = [f.name for f in target.parent.iterdir() if f.name.startswith(f"{target.name}.")]
-    for name in names:
-        if os.path.lexists(found := target.parent / name):
-            raise FileExistsError(f"{found} exists already: nothing is overwritten")
+        found = [file for file in target.parent.glob(f"{glob.escape(target.name)}.*")
+                 if _PART.fullmatch(file.name.removeprefix(target.name))]  # fmt: skip
+    for file in found:
+        if os.path.lexists(file):
+            raise FileExistsError(f"{file} exists already: nothing is overwritten")
 
 
 def _carried(bundle: Bundle, form: str, component: str | None) -> Component | None:

@@ -40,7 +40,7 @@ def pair(target: Any, items: Sequence[Owned], saved: Saved, roles: frozenset[str
     lacking: list[Owned] = []
     for item in items:
         found = named.get(item.name) or named.get(item.variable.path)
-        if found := found or stored.get(id(item.variable)):
+        if found := found or next(iter(stored.get(id(item.variable), ())), None):
             pairs.append((item, found))
         else:
             lacking.append(item)
@@ -50,25 +50,25 @@ def pair(target: Any, items: Sequence[Owned], saved: Saved, roles: frozenset[str
     return pairs
 
 
-def _stored(target: Any, saved: Saved) -> dict[int, Tensor]:
-    """By variable, the tensor at the path where Keras stores it."""
+def _stored(target: Any, saved: Saved) -> dict[int, list[Tensor]]:
+    """By variable, the tensors at the paths where Keras stores it."""
     tensors = saved.names("hdf5")
-    return {
-        id(variable): tensors[path]
-        for path, variable in stored_paths.variables(target).items()
-        if path in tensors
-    }
+    found: dict[int, list[Tensor]] = {}
+    for path, variable in stored_paths.variables(target).items():
+        if path in tensors:
+            found.setdefault(id(variable), []).append(tensors[path])
+    return found
 
 
 def _left(
-    saved: Saved, stored: Mapping[int, Tensor], pairs: Pairs, roles: frozenset[str]
+    saved: Saved, stored: Mapping[int, Sequence[Tensor]], pairs: Pairs, roles: frozenset[str]
 ) -> list[Tensor]:
     """The tensors of `roles` that no variable has, less those that need none."""
     bound = {id(item.variable) for item, _ in pairs}
     used = {tensor.name for _, tensor in pairs}
-    used |= {tensor.name for key, tensor in stored.items() if key in bound}
+    used |= {tensor.name for key in bound & stored.keys() for tensor in stored[key]}
     wanted = roles if saved.captured else roles - {"metric", "rng"}
-    every = {t.name: t for system in ("keras", "hdf5") for t in saved.names(system).values()}
+    every = {t.name: t for t in saved.tensors()}
     return [t for name, t in sorted(every.items()) if name not in used and t.role in wanted]
 
 

@@ -134,10 +134,11 @@ def _resolve(config: Any, saved: Saved, known: Mapping[str, Any], allow_unsafe: 
     """A serialised object of a vetted config; raises `RuntimeError` where Keras cannot make it."""
     import keras
 
+    deserialize = keras.saving.deserialize_keras_object
+    if isinstance(config, dict) and "class_name" in config and "module" not in config:
+        deserialize = _deserialize_legacy
     try:
-        return keras.saving.deserialize_keras_object(
-            config, custom_objects=dict(known), safe_mode=not allow_unsafe
-        )
+        return deserialize(config, custom_objects=dict(known), safe_mode=not allow_unsafe)
     except BundleError:
         raise
     except Exception as error:
@@ -146,6 +147,16 @@ def _resolve(config: Any, saved: Saved, known: Mapping[str, Any], allow_unsafe: 
         )
         versions = f"Keras {keras.__version__}, the config is of {written or 'an unknown version'}"
         raise RuntimeError(f"{saved.place}: Keras cannot build it ({versions}): {error}") from error
+
+
+def _deserialize_legacy(config: Any, custom_objects: Any, safe_mode: bool) -> Any:
+    """As Keras 3 reads the config in a whole model in HDF5, where classes have no modules."""
+    from keras.src.legacy.saving.saving_options import keras_option_scope
+    from keras.src.legacy.saving.saving_utils import model_from_config
+    from keras.src.saving.serialization_lib import SafeModeScope
+
+    with keras_option_scope(use_legacy_config=True), SafeModeScope(safe_mode):
+        return model_from_config(config, custom_objects=custom_objects)
 
 
 def _restore_flags(target: Any, saved: Saved) -> None:
@@ -168,7 +179,8 @@ def _compile(target: Any, saved: Saved, known: Mapping[str, Any], allow_unsafe: 
 
     if hasattr(target, "compile_from_config"):
         with ObjectSharingScope():
-            compile_model(target, saved.training, resolve, _served(target, saved))
+            kept = {t.name for t in saved.tensors() if t.role == "optimizer"}
+            compile_model(target, saved.training, resolve, _served(target, saved), len(kept))
 
 
 def _served(target: Any, saved: Saved) -> list[Any]:

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from modelbundle.bundle import Bundle, Tensor
-from modelbundle.core.findings import Finding, UnsupportedError, checks, clip, refuse
+from modelbundle.core.findings import BundleError, Finding, UnsupportedError, checks, clip, refuse
 from modelbundle.core.manifest import Component
 from modelbundle.sources.keras import config_json, exact_values
 
@@ -72,9 +72,8 @@ class Saved:
             return tuple(sorted(own & holders))
         roots = sorted({_root(self.bundle, c) for c in components if c.id in holders})
         if len(roots) > 1:
-            expected, found = "weights of one source beside this config", ", ".join(roots)
             hint = "pack the config and its weights in a bundle of their own"
-            raise refuse("RST-01", self.place, expected, found, hint)
+            raise _unclear("weights of one source for the config", ", ".join(roots), hint)
         return tuple(sorted(holders))
 
     def names(self, system: str) -> dict[str, Tensor]:
@@ -83,6 +82,11 @@ class Saved:
         for component in self.family:
             found |= self.bundle.tensors.named(component, system)
         return found
+
+    def tensors(self) -> list[Tensor]:
+        """The tensors of this model that have a name where Keras keeps them."""
+        named = (self.names(system) for system in ("keras", "hdf5"))
+        return list({t.name: t for names in named for t in names.values()}.values())
 
     def assets(self) -> dict[str, str]:
         """The files of layers: path below the directory of assets to bundle path."""
@@ -118,20 +122,23 @@ def _root(bundle: Bundle, component: Component) -> str:
     return component.id
 
 
-@checks("RST-01")
 def _choose(bundle: Bundle, component: str | None) -> Component:
     configs = [c for c in bundle.manifest.components if c.kind == CONFIG]
     if component is not None:
         configs = [c for c in configs if component in (c.id, _root(bundle, c))]
     if len(configs) == 1:
         return configs[0]
-    place = "manifest.json#/components"
-    if not configs:
-        found = "none" if component is None else f"none of {clip(component)!r}"
-        hint = "this bundle has weights only: build the model and call bundle.load_into(model)"
-        raise refuse("RST-01", place, "the config of a Keras model", found, hint)
-    found = ", ".join(c.id for c in configs)
-    raise refuse("RST-01", place, "one model", found, "name one: to_keras(component=…)")
+    if configs:
+        found = ", ".join(c.id for c in configs)
+        raise _unclear("one model", found, "name one: to_keras(component=…)")
+    found = "none" if component is None else f"none of {clip(component)!r}"
+    hint = "this bundle has weights only: build the model and call bundle.load_into(model)"
+    raise _unclear("the config of a Keras model", found, hint)
+
+
+@checks("RST-01")
+def _unclear(expected: str, found: str, hint: str) -> BundleError:
+    return refuse("RST-01", "manifest.json#/components", expected, found, hint)
 
 
 @checks("RST-04")

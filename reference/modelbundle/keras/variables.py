@@ -119,13 +119,13 @@ def _of_optimizer(optimizer: Any, path: str, weights: Mapping[int, str]) -> Iter
     if optimizer is None:
         return
     slots = dict(_slots(optimizer))
-    for variable in optimizer._variables:
+    for name, variable in _variable_names(optimizer, optimizer._variables):
         if id(variable) in slots:
             slot, served = slots[id(variable)]
             of = weights.get(id(served), served.path)
             yield Owned(_join(path, slot, of), path, "optimizer", variable, slot, of)
         else:
-            yield Owned(_join(path, variable.name), path, "optimizer", variable)
+            yield Owned(_join(path, name), path, "optimizer", variable)
     for name, inner in _inner_optimizers(optimizer):
         yield from _of_optimizer(inner, _join(path, name), weights)
 

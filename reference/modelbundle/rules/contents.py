@@ -55,9 +55,9 @@ def _check_elements(bundle: Bundle) -> Iterator[Finding]:
 
 
 def _check_string(bundle: Bundle, row: Row) -> Iterator[Finding]:
-    data = bundle.storage.blob(row.file).read(row.offset, row.length)
+    blob = SliceBlob(bundle.storage.blob(row.file), row.offset, row.length)
     try:
-        strings.decode(data, row.shape, f"{row.file}@{row.offset}")
+        strings.check(blob, row.shape, f"{row.file}@{row.offset}")
     except BundleError as error:
         yield from error.findings
 

@@ -8,14 +8,20 @@ outputs ones that it gives.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from modelbundle.bundle import Bundle
+from modelbundle.core import dtypes
 from modelbundle.core.findings import Finding, checks, clip
 from modelbundle.core.manifest import Component, Port, Signature
 from modelbundle.sources import golden
 from modelbundle.sources.golden import Array, Vector
+
+CALL = "call"
+"""Name of the signature that a Keras config has without the manifest stating it."""
 
 _REALS = frozenset({"float16", "bfloat16", "float32", "float64"})
 """Dtypes of ports whose golden outputs are float64."""
@@ -26,10 +32,42 @@ _Fault = tuple[str, str]
 def check(bundle: Bundle, component: Component) -> Iterator[Finding]:
     """Findings about the vectors of `component`, whose file is sound by itself."""
     blob = bundle.file(component.id)
-    signatures = {(s.component, s.name): s for s in bundle.manifest.signatures}
     for at, vector in enumerate(golden.decode(blob.read(0, blob.size), component.id)):
-        place = f"{component.id}#/vectors/{at}"
-        yield from check_vector(vector, signatures.get((vector.component, vector.signature)), place)
+        signature = signature_of(bundle, vector)
+        yield from check_vector(vector, signature, f"{component.id}#/vectors/{at}")
+
+
+def signature_of(bundle: Bundle, vector: Vector) -> Signature | None:
+    """The signature that a vector is of: one of the manifest, or the call of a Keras config."""
+    for signature in bundle.manifest.signatures:
+        if (signature.component, signature.name) == (vector.component, vector.signature):
+            return signature
+    components = {component.id: component for component in bundle.manifest.components}
+    component = components.get(vector.component)
+    if vector.signature != CALL or component is None or component.kind != "keras.config":
+        return None
+    outputs = enumerate(vector.outputs.values())
+    named = (Port(f"output_{at}", golden.dtype_of(each.array), None) for at, each in outputs)
+    inputs = called(bundle, component)
+    if not inputs:
+        found = vector.inputs.items()
+        inputs = tuple(Port(name, golden.dtype_of(array), None) for name, array in found)
+    return Signature(CALL, component.id, inputs, tuple(named))
+
+
+def called(bundle: Bundle, component: Component) -> tuple[Port, ...]:
+    """What the model of a Keras config takes, where its topology tells; else nothing."""
+    path = next((path for path in component.files if path.endswith("/topology.json")), None)
+    record = {} if path is None else json.loads(bundle.read(path))
+    layers = {layer["name"]: layer for layer in record.get("layers", ())}
+    return tuple(_input(layers[tensor["layer"]]) for tensor in record.get("inputs", ()))
+
+
+def _input(layer: Mapping[str, Any]) -> Port:
+    stated = layer.get("dtype", layer.get("config", {}).get("dtype"))
+    dtype = stated if isinstance(stated, str) and dtypes.is_known(stated) else "float32"
+    dims = layer.get("batch_shape")
+    return Port(layer["name"], dtype, None if dims is None else tuple(dims))
 
 
 @checks("GLD-06")

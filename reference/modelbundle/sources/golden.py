@@ -30,7 +30,7 @@ KIND = "golden"
 VERSION = "1.0-draft"
 MEDIA_TYPE = "application/vnd.modelbundle.golden.v1+msgpack"
 CHANNELS = ("st", "ab", "acc", "mm", "wt")
-AGREED_BITS = 10
+AGREED_BITS = 6
 """Bits below sigma (float32) to which references agree that make a vector verified."""
 
 _HEAD = b"\x82\xa6golden"

@@ -11,7 +11,7 @@ from functools import partial
 from importlib import import_module
 from typing import Protocol, cast
 
-from modelbundle.core.findings import checks, refuse
+from modelbundle.core.findings import checks, clip, refuse
 from modelbundle.sources.artifact import Artifact, Tree
 
 
@@ -68,8 +68,22 @@ def recognise(tree: Tree) -> SourceFormat:
         tree.root,
         "a Keras, TensorFlow, safetensors, ONNX, TFLite or StableHLO artifact",
         head,
-        "see `modelbundle pack --help` for the formats that can be packed",
+        _hint(tree),
     )
+
+
+_MAIN_FILES = (".safetensors.index.json", ".safetensors", ".onnx", ".keras", ".h5", ".tflite")
+"""Endings of files that are sources of their own, the likeliest to be meant first."""
+
+
+def _hint(tree: Tree) -> str:
+    """What to give instead of a directory that holds sources."""
+    below = [path.removeprefix(f"{tree.root}/") for path in tree.files]
+    for ending in _MAIN_FILES:
+        if likely := sorted(path for path in below if path.endswith(ending) and path != tree.root):
+            more = f", or others of {len(likely)} like it" if len(likely) > 1 else ""
+            return f"a directory of files is no source: give {clip(likely[0])} in it{more}"
+    return "see `modelbundle pack --help` for the formats that can be packed"
 
 
 def _head(tree: Tree) -> str:

@@ -79,9 +79,7 @@ class Graph:
 
     def as_signature(self, component: str) -> Signature:
         """The signature that the graph implements."""
-        return Signature(
-            self.signature, component, _ports(self.arguments), _ports(self.results)
-        )
+        return Signature(self.signature, component, _ports(self.arguments), _ports(self.results))
 
     def to_json(self) -> dict[str, Any]:
         """As the arguments file has it."""

@@ -193,11 +193,16 @@ def layout_of(manifest_size: int, stored: Sequence[FileEntry]) -> ArchiveLayout:
 
 
 def open_storage(location: str | Path) -> Storage:
-    """The storage at a path or URL; raises `BundleError` (RDR-01) where there is no bundle."""
+    """The storage at a path or URL; raises `BundleError` (RDR-01) where there is no bundle.
+
+    A URL that ends with `/` is that of a directory.
+    """
     text = str(location)
     if "://" in text:
-        from modelbundle.storage.remote import RemoteBlob
+        from modelbundle.storage.remote import RemoteBlob, RemoteDirectory
 
+        if text.endswith("/"):
+            return RemoteDirectory(text)
         return ArchiveStorage(RemoteBlob(text), text, remote=True)
     path = Path(os.path.realpath(location))
     if path.is_dir():

@@ -1,7 +1,8 @@
 """Files behind a URL, read by ranges through fsspec.
 
 The first bytes are fetched at once, since manifest and index stand there: opening takes a
-request for the size, one for the head and one for the rest of the index, if it has one.
+request for the size, one for the head and one for the rest of the index, if it has one. Of a
+directory, each file that is read takes two.
 
     blob = RemoteBlob("https://example.org/net.modelbundle")
     blob.read(0, 64)
@@ -9,11 +10,17 @@ request for the size, one for the head and one for the rest of the index, if it 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any, TypeVar
+from urllib.parse import quote
 
-from modelbundle.core.blobs import check_range
+from modelbundle.core import manifest as manifests
+from modelbundle.core import paths
+from modelbundle.core.blobs import Blob, check_range
+from modelbundle.core.findings import settle
+from modelbundle.core.manifest import FileEntry
+from modelbundle.storage.layouts import check_stored_size
 
 HEAD_BYTES = 60 << 10
 """Fetched on opening: less than the 64 KiB that opening may read beyond what it needs."""
@@ -21,6 +28,47 @@ HEAD_BYTES = 60 << 10
 _NOT_FOUND = 404
 _AS_IT_IS = {"Accept-Encoding": "identity"}
 _T = TypeVar("_T")
+
+
+class RemoteDirectory:
+    """A directory layout below `url`, which ends with `/`: each file is asked for by its path.
+
+    What else is there is not known: a server need not tell.
+    """
+
+    remote = True
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._blobs: dict[str, RemoteBlob] = {}
+        self._sizes: dict[str, int] = {}
+
+    def read_manifest(self) -> bytes:
+        """See `Storage`; raises `BundleError` (MAN-12) and `OSError`."""
+        blob = self._open(paths.MANIFEST)
+        settle(manifests.check_size(blob.size))
+        return blob.read(0, blob.size)
+
+    def place(self, manifest_size: int, stored: Sequence[FileEntry]) -> None:
+        """See `Storage`."""
+        self._sizes = {entry.path: entry.size for entry in stored}
+
+    def blob(self, path: str) -> Blob:
+        """See `Storage`; raises `BundleError` (DIR-05) and `OSError`."""
+        blob = self._open(path)
+        settle(check_stored_size(path, blob.size, self._sizes[path]))
+        return blob
+
+    def _open(self, path: str) -> RemoteBlob:
+        if path not in self._blobs:
+            self._blobs[path] = RemoteBlob(self._url + quote(path))
+        return self._blobs[path]
+
+    def close(self) -> None:
+        """See `Storage`."""
+        for blob in self._blobs.values():
+            blob.close()
+        self._blobs.clear()
 
 
 class RemoteBlob:

@@ -1,7 +1,8 @@
 """The files of a source on disk, as a tree of blobs under bundle paths.
 
-A directory gives all files below it, a checkpoint prefix its index and shards, a file itself and,
-where its content names others beside it (shards, external data), those.
+A directory gives all files below it, a checkpoint prefix its index, shards and graph (`.meta`, of
+TensorFlow 1), a file itself and, where its content names others beside it (shards, external data),
+those.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from modelbundle.sources.artifact import Tree
 from modelbundle.storage.files import FileBlob
 
 _INDEX = ".index"
+_META = ".meta"
+"""The graph that TensorFlow 1 saves beside a checkpoint."""
 
 
 @checks("SRC-04")
@@ -36,7 +39,7 @@ def read_tree(source: Path) -> Tree:
         return _tree(source.name, {source.name: source})
     index = source.with_name(source.name + _INDEX)
     if os.path.lexists(index):
-        return _tree(source.name, {path.name: path for path in (index, *_shards(source))})
+        return _tree(source.name, {path.name: path for path in _of_prefix(source)})
     expected = "a file, a directory or a checkpoint prefix"
     raise refuse("SRC-04", str(source), expected, "nothing there", "check the path")
 
@@ -46,6 +49,12 @@ def with_companions(tree: Tree, source: Path, names: Iterable[str]) -> Tree:
     beside = {name: source.parent / name for name in names if (source.parent / name).is_file()}
     more = _tree(tree.root, {name: path for name, path in beside.items() if name not in tree.files})
     return Tree(tree.root, {**tree.files, **more.files}, tree.directories)
+
+
+def _of_prefix(prefix: Path) -> list[Path]:
+    """The files of the checkpoint `prefix`: index, shards and, where there is one, graph."""
+    index, graph = (prefix.with_name(prefix.name + suffix) for suffix in (_INDEX, _META))
+    return [index, *_shards(prefix), *([graph] if os.path.lexists(graph) else [])]
 
 
 def _shards(prefix: Path) -> list[Path]:

@@ -6,6 +6,7 @@ failure nothing is left. In a directory the manifest comes last.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -25,6 +26,9 @@ from modelbundle.storage.layouts import layout_of
 
 _PREFIX_CHARACTERS = 32
 """Of the destination's name, in temporary ones: 128 bytes at most."""
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What a write fails with where there is no room."""
 
 Sink = Callable[[bytes | memoryview], object]
 
@@ -145,7 +149,9 @@ def open_writer(destination: Path, directory: bool, overwrite: bool = False) -> 
         if directory:
             yield DirectoryWriter(temporary)
         else:
-            with temporary.open("r+b") as file:  # not truncated: ext4 flushes such a file on closing
+            with temporary.open(
+                "r+b"
+            ) as file:  # not truncated: ext4 flushes such a file on closing
                 yield ArchiveWriter(file)
         _refuse_existing(destination, overwrite)
         _put(temporary, destination)
@@ -215,6 +221,10 @@ def staging(destination: Path, *, directory: bool) -> Iterator[Path]:
     try:
         temporary.chmod((0o777 if directory else 0o666) & ~_umask())
         yield temporary
+    except OSError as error:
+        if error.errno in _FULL and error.filename is None:
+            error.filename = str(destination)  # a failed write does not tell what it wrote to
+        raise
     finally:
         _remove(temporary)
 

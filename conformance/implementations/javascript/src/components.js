@@ -53,6 +53,11 @@ const TABLE = {
       ),
     },
   },
+  'keras.model': {
+    main: /** @param {string} id */ (id) => `${id}/model.json`,
+    required: { selection: arrayOf(string) },
+    optional: { keras_version: string, backend: string, class_name: string, module: string, registered_name: string },
+  },
   onnx: {
     main: same,
     optional: {

@@ -17,7 +17,7 @@ import { validateBundle } from './validator.js';
 /** @typedef {import('./findings.js').Verdict} Verdict */
 
 const SCHEMAS = process.env.MODELBUNDLE_SCHEMAS ?? new URL('../../../../schemas', import.meta.url).pathname;
-const NAMES = ['manifest', 'tensor_index', 'compositions', 'topology', 'object_graph'];
+const NAMES = ['manifest', 'tensor_index', 'compositions', 'topology', 'object_graph', 'keras_model', 'keras_training'];
 export const STATUS = { accept: 0, reject: 1, unsupported: 2 };
 
 /** @type {import('./schemas.js').Schemas | undefined} */
@@ -111,5 +111,5 @@ export const copyTo = (path, destination) => at(path, async (where) => {
 /** @param {string} folder that the sources are below @param {string | undefined} destination @param {string[]} sources */
 export async function pack(folder, destination, sources) {
   if (!destination || !sources.length) throw new NoAnswer('pack needs a destination and sources');
-  return { digest: await packSources(node, sources.map((source) => `${folder}/${source}`), destination), destination };
+  return { digest: await packSources(node, sources.map((source) => `${folder}/${source}`), destination, { schemas: schemas() }), destination };
 }

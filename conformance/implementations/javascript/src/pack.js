@@ -147,9 +147,10 @@ async function reading(given, read) {
  * @param {Platform} platform
  * @param {string[]} paths of the sources, as the person gave them
  * @param {string} destination an archive if it ends in .modelbundle, else a directory
+ * @param {{ schemas?: import('./schemas.js').Schemas }} [options] schemas: of the documents in captured models
  * @returns {Promise<string>} the bundle digest
  */
-export async function packSources(platform, paths, destination) {
+export async function packSources(platform, paths, destination, { schemas } = {}) {
   if (!paths.length) throw new NoAnswer('no source is given');
   const folders = [];
   try {
@@ -158,7 +159,7 @@ export async function packSources(platform, paths, destination) {
       const whole = resolve(given);
       const folder = new WatchedFolder(dirname(whole));
       folders.push(folder);
-      artifacts.push(await reading(given, () => readSource({ platform, directory: folder.directory }, basename(whole))));
+      artifacts.push(await reading(given, () => readSource({ platform, directory: folder.directory, schemas }, basename(whole))));
     }
     const content = await planBundle(platform, await specOf(platform, artifacts));
     for (const folder of folders) await folder.check();

@@ -220,7 +220,7 @@ export async function checkSources(bundle, schemas, report) {
   for (const whole of wholes(components)) {
     const directory = bundleDirectory(bundle, allFiles(whole, components));
     try {
-      const artifact = await readComponent({ platform: bundle.platform, directory }, whole);
+      const artifact = await readComponent({ platform: bundle.platform, directory, schemas }, whole);
       if (!artifact) continue;
       artifacts.push(artifact);
       const comparison = new Comparison(bundle, artifact, whole.id, report);

@@ -14,7 +14,7 @@ from modelbundle.core import canonical_json, dtypes
 from modelbundle.core.blobs import Blob
 from modelbundle.core.findings import BundleError, checks, clip, refuse
 from modelbundle.core.limits import LIMITS
-from modelbundle.sources.artifact import TensorRole
+from modelbundle.sources.artifact import CustomObject, TensorRole
 from modelbundle.sources.keras import config_json, exact_values
 
 VERSION = "1.0-draft"
@@ -44,8 +44,9 @@ SELECTED_BY: Mapping[str, Selection] = {
 """File to the selection that it belongs to."""
 
 _REQUIRED = {
-    MARK: str, "kind": str, "keras_version": str, "backend": str, "class_name": str, "selection": list,
-    "floatx": str, "image_data_format": str, "dtype_policy": dict, "tensors": list,
+    MARK: str, "kind": str, "keras_version": str, "backend": str, "class_name": str,
+    "selection": list, "floatx": str, "image_data_format": str, "dtype_policy": dict,
+    "tensors": list,
 }  # fmt: skip
 _OPTIONAL = {"module": str, "registered_name": str, "frozen": list, "functions": dict}
 _TRAINING = {TRAINING_MARK: str, "compile_config": dict, "built": dict}
@@ -112,10 +113,9 @@ def _problem(value: Any) -> str:
     selection = value["selection"]
     if not selection or selection != [name for name in SELECTIONS if name in selection]:
         return f"the selection {selection}"
-    if not all(isinstance(path, str) for path in value.get("frozen", ())):
-        return "a frozen layer without a path"
-    if not all(isinstance(name, str) for name in value.get("functions", {}).values()):
-        return "a function without a module"
+    texts = [*value.get("frozen", ()), *value.get("functions", {}).values()]
+    if not all(isinstance(text, str) for text in texts):
+        return "a path or a module that is no text"
     return next(filter(None, map(_tensor_problem, value["tensors"])), "")
 
 
@@ -201,9 +201,9 @@ def _unlike(value: Mapping[str, Any]) -> str:
     for found, required in (
         (value["built"], dict.fromkeys(("optimizer", "loss", "metrics"), bool)),
         *((loss, _LOSS) for loss in value.get("losses", ())),
-        *((item, _METRICS) for found in _lists(value) for item in found if item is not None),
+        *((item, _METRICS) for items in _lists(value) for item in items if item is not None),
     ):
-        if not isinstance(found, dict) or (problem := _mistyped(found, required, {})):
+        if not isinstance(found, dict) or _mistyped(found, required, {}):
             return f"{found!r}"
     names = all(isinstance(name, str) for name in value.get("loss_metrics", ()))
     return "" if names else "a tracker of a loss without a name"
@@ -213,6 +213,11 @@ def _lists(value: Mapping[str, Any]) -> Iterator[list[Any]]:
     for name, found in value.get("metrics", {}).items():
         known = name in ("metrics", "weighted_metrics") and isinstance(found, list)
         yield found if known else [name]
+
+
+def has_module(item: CustomObject) -> bool:
+    """Whether a config tells the module of a custom object; of a function Keras writes none."""
+    return item.module not in (None, "builtins")
 
 
 def is_facts(blob: Blob) -> bool:

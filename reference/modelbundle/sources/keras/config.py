@@ -93,8 +93,8 @@ def config_component(
 
     `path` names the file that already holds the config; without it the config becomes the derived
     file `<root>.derived/config.json`. The topology is always new: `<root>.derived/topology.json`.
-    The config is taken for that of a model if `of_model` says so, or else with `derived_from`. Raises BundleError (KCF-01 to
-    KCF-03).
+    The config is taken for that of a model if `of_model` says so, or else with `derived_from`.
+    Raises BundleError (KCF-01 to KCF-03).
     """
     at = path or f"{root}.derived/config.json"
     loaded = load(config, at, of_model=derived_from is not None if of_model is None else of_model)

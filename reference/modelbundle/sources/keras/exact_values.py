@@ -39,7 +39,8 @@ def encode(value: Any, tagged: Callable[[Any], bool] = lambda value: True) -> An
     """`value` as JSON values with tags; raises `InexactError`.
 
     `tagged` is asked of each Keras object (a dictionary with `class_name` and `config`) whether
-    tuples in it are tagged; what it says holds down to the next object.
+    tuples in its `config` are tagged; what it says holds down to the next object. What Keras itself
+    writes beside a config, such as `inbound_nodes`, is not tagged.
     """
     return _Encoder(tagged).encode(value, True, ())
 
@@ -73,11 +74,14 @@ class _Encoder:
     def _dictionary(self, value: dict[Any, Any], tuples: bool, keys: tuple[str, ...]) -> Any:
         if _is_tag(value):
             raise InexactError(keys, f"a class_name that is reserved: {value['class_name']}")
-        if "class_name" in value and "config" in value:
+        is_object = "class_name" in value and "config" in value
+        if is_object:
             tuples = self._tagged(value)
         if all(isinstance(key, str) for key in value):
             return {
-                _text(key, keys): self.encode(item, tuples, (*keys, key))
+                _text(key, keys): self.encode(
+                    item, tuples and (key == "config" or not is_object), (*keys, key)
+                )
                 for key, item in value.items()
             }
         items = [

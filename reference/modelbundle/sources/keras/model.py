@@ -30,6 +30,7 @@ from modelbundle.sources.artifact import (
     ArtifactFile,
     ArtifactTensor,
     Component,
+    CustomObject,
     Requirements,
     Tree,
 )
@@ -180,7 +181,16 @@ def _described(
         custom = needs.custom_objects | found.custom_objects
         needs = Requirements(needs.layers, frozenset(custom))
         parts.append(Component(path, "training", (path,), root))
-    return files, parts, needs
+    custom = frozenset(_with_module(item, facts) for item in needs.custom_objects)
+    return files, parts, Requirements(needs.layers, custom)
+
+
+def _with_module(item: CustomObject, facts: Facts) -> CustomObject:
+    """A custom function with the module that `model.json` gives it."""
+    modules = facts.value.get("functions", {})
+    if captured.has_module(item) or item.registered_name not in modules:
+        return item
+    return replace(item, module=modules[item.registered_name])
 
 
 def _content(tree: Tree, path: str) -> bytes:

@@ -27,6 +27,10 @@ const arrow = () => svg('defs', {}, svg('marker', {
   id: 'arrow', viewBox: '0 0 8 8', refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, orient: 'auto', markerUnits: 'userSpaceOnUse',
 }, svg('path', { d: 'M0 0.5 L8 4 L0 7.5 Z' })));
 
+/** What the looks of a box say. */
+const legend = () => h('ul', { class: 'plain legend', 'aria-label': 'Legend' }, [['weights', 'with parameters'], ['plain', 'without'], ['model', 'a model'], ['custom', 'custom'], ['same', 'the same layer, called again']].map(([kind, text]) =>
+  h('li', {}, svg('svg', { viewBox: '0 0 26 16', 'aria-hidden': 'true' }, svg('g', { class: `box ${kind}` }, svg('rect', { class: 'frame', x: 1.5, y: 1.5, width: 23, height: 13, rx: 4 }))), text)));
+
 /** The box next to another in the same row, or null. @param {Map<string, Placed>} boxes @param {Placed} from @param {number} side */
 function neighbour(boxes, from, side) {
   /** @type {string | null} */
@@ -182,6 +186,6 @@ export function graphView(paths, load, showTensors) {
     ready,
     element: h('div', {},
       h('div', { class: 'toolbar' }, picker, h('label', { class: 'field grow' }, 'Find a layer', find), button('Find the next', 'Find', findNext), facts),
-      h('div', { class: 'split' }, stage, detail)),
+      h('div', { class: 'split' }, h('div', {}, stage, legend()), detail)),
   };
 }

@@ -13,7 +13,7 @@ import { bytes, count, plural, shown } from './format.js';
 /** @type {Record<string, [string, string]>} */
 const VERDICTS = {
   accept: ['Valid', 'Every byte was read and checked.'],
-  reject: ['Invalid', 'At least one rule of the standard is broken: see the findings.'],
+  reject: ['Invalid', 'At least one rule of the standard is broken.'],
   unsupported: ['Not supported', 'It can be right, but asks for more than this page knows.'],
   opened: ['Opens', 'Manifest and indexes are right. The data was not read yet.'],
   checking: ['Checking', 'Manifest and indexes are right. Reading every byte…'],
@@ -61,7 +61,9 @@ export function identityView(source, { digest, summary, bytesToCheck, traffic },
     const [word, text] = VERDICTS[verdict];
     pill.textContent = level && verdict === 'accept' ? `${word} at level ${level}` : word;
     pill.dataset.verdict = verdict;
-    reason.textContent = verdict === 'reject' && errors ? `${plural(errors, 'breach', 'breaches')} of the rules of the standard: see the findings.` : text;
+    const refused = verdict === 'reject' || verdict === 'unsupported';
+    reason.replaceChildren(verdict === 'reject' && errors ? `${plural(errors, 'breach', 'breaches')} of the rules of the standard. ` : `${text} `,
+      refused ? h('a', { href: '#findings' }, 'See the findings') : '');
     running.hidden = verdict !== 'checking';
     again.hidden = !['opened', 'stopped'].includes(verdict);
     announce(`${word}. ${reason.textContent}`);

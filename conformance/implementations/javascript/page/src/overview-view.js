@@ -46,7 +46,7 @@ function weights({ roles, dtypes, tensors }) {
     h('ul', { class: 'plain bars' }, roles.map(({ name, tensors: n, bytes: size, elements }) => {
       const bar = h('span', { class: 'bar', 'aria-hidden': 'true' });
       bar.style.setProperty('--share', String(size / most));
-      return h('li', {}, h('span', {}, name), bar, h('span', { class: 'figure' }, `${count(n)} · ${brief(elements)} elements · ${bytes(size)}`));
+      return h('li', {}, h('span', {}, name), bar, h('span', { class: 'figure' }, `${plural(n, 'tensor')} · ${brief(elements)} ${elements === 1 ? 'element' : 'elements'} · ${bytes(size)}`));
     })));
 }
 

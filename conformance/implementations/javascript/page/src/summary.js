@@ -20,6 +20,7 @@ const KINDS = {
   hdf5: 'an HDF5 file',
   'keras.archive': 'a .keras file',
   'keras.config': 'a Keras architecture',
+  'keras.model': 'a Keras model or layer, captured while it was live',
   onnx: 'an ONNX model',
   safetensors: 'tensors in the safetensors format',
   stablehlo: 'a portable graph',
@@ -86,15 +87,18 @@ function missingOf({ components, requirements, signatures }, roles, indexed) {
   const has = (/** @type {string[]} */ ...kinds) => components.some(({ kind }) => kinds.includes(kind));
   const tensors = (/** @type {string[]} */ ...names) => roles.reduce((sum, { name, tensors: n }) => sum + (names.includes(name) ? n : 0), 0);
   const graph = has(...GRAPHS);
+  const config = has('keras.config', 'keras.model');
+  /** What captured models carry (section 8.1, `keras.model`). */
+  const captured = new Set(components.flatMap(({ kind, properties }) => (kind === 'keras.model' && Array.isArray(properties?.selection) ? properties.selection : [])));
   /** @type {[boolean, string][]} */
   const gaps = [
-    [!has('keras.config') && !graph, 'No architecture: nothing here says how to compute with the tensors.'],
-    [!has('keras.config') && graph, 'No Keras config: the graph can be run, but layers cannot be rebuilt.'],
-    [has('keras.config') && !graph, 'No graph: Keras has to build the model from its config.'],
+    [!config && !graph, 'No architecture: nothing here says how to compute with the tensors.'],
+    [!config && graph, 'No Keras config: the graph can be run, but layers cannot be rebuilt.'],
+    [config && !graph, 'No graph: Keras has to build the model from its config.'],
     [indexed && !tensors('trainable', 'non-trainable', 'other') && !has('tflite'), 'No weights.'],
     [requirements.customObjects.length > 0, `The code of ${requirements.customObjects.length} custom ${requirements.customObjects.length === 1 ? 'class or function' : 'classes and functions'}: who loads the model supplies it.`],
     [indexed && !tensors('optimizer') && !has('onnx', 'tflite'), 'No optimizer state: training cannot be resumed where it stopped.'],
-    [!has('training') && !has('onnx', 'tflite'), 'No training configuration.'],
+    [!has('training') && !captured.has('training') && !has('onnx', 'tflite'), 'No training configuration.'],
     [!signatures.length && graph, 'No signatures: the graph names no function to call.'],
     [!has('golden'), 'No golden vectors: nothing to hold an engine against.'],
   ];

@@ -14,6 +14,9 @@ import { bytes, count, shapeText, shown } from './format.js';
 const ROW = 34;
 const HEADER = 38;
 const SPARE = 6;
+/** Height of a table of many rows, and the rows for which a short one has room. */
+const TALL = 576;
+const FEW = 4;
 /** Browsers place nothing beyond some 17 million pixels; longer tables scroll in proportion. */
 const TALLEST = 12_000_000;
 
@@ -44,6 +47,7 @@ export function tensorTable(rows, onSelect) {
     class: 'grid', role: 'grid', tabindex: 0, 'aria-label': 'Tensors', 'aria-colcount': COLUMNS.length,
     scroll: () => draw(), keydown: (/** @type {KeyboardEvent} */ event) => move(event),
   }, h('div', { class: 'grid-head grid-row', role: 'row', 'aria-rowindex': 1 }, headers), body);
+  element.style.height = `${Math.min(TALL, HEADER + Math.max(FEW, rows.columns.count) * ROW + 2)}px`;
   let at = -1;
 
   const height = () => Math.min(rows.order.length * ROW, TALLEST);

@@ -7,7 +7,7 @@
  */
 /** @typedef {import('./graph-draw.js').Placed} Placed */
 
-const LEAST = 0.03;
+const LEAST = 0.01;
 const MOST = 3;
 const MARGIN = 36;
 /** A graph that is larger than its window begins at a size at which it can be read. */

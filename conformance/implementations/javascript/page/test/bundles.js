@@ -127,6 +127,11 @@ export const writeDeep = (directory) => write(directory, 'deep', model({
   name: 'Deep chain', topology: chain(400), tensors: Array.from({ length: 40 }, (_, i) => ({ name: `block_${i}/kernel`, shape: [3, 3, 2, 2], role: 'trainable' })),
 }));
 
+/** A component of kind golden, for which there is no engine yet. @param {string} directory */
+export const writeGolden = (directory) => write(directory, 'golden', {
+  files: [{ path: 'golden.json', bytes: json({}) }], components: [{ id: 'golden.json', kind: 'golden', files: ['golden.json'] }],
+});
+
 /** Names that would be markup, if they were read as such. @param {string} directory */
 export function writeHostile(directory) {
   const evil = { ...NESTED, name: HOSTILE, layers: NESTED.layers.map((l) => ({ ...l, class: l.class + HOSTILE, config: { name: HOSTILE, text: '\u202egnp.exe </script><script>document.title="owned"</script>' } })) };

@@ -5,7 +5,7 @@ import { dirname, join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { choose, launch, openPage, serve, verdict } from './browser.js';
-import { SIAMESE, writeDeep, writeHostile, writeLarge, writeMany } from './bundles.js';
+import { SIAMESE, writeDeep, writeGolden, writeHostile, writeLarge, writeMany } from './bundles.js';
 import { outlineOf } from './outline.js';
 /** @typedef {import('playwright-core').Page} Page */
 
@@ -59,17 +59,17 @@ test('a bundle with nested and shared layers: everything about it, and the netwo
   assert.equal(await choose(page, path), 'accept');
   assert.match(await textOf(page, '#digest'), /^sha256:[0-9a-f]{64}$/);
   assert.equal(await textOf(page, '#title'), 'Siamese text matcher');
-  await page.waitForSelector('.box');
+  await page.waitForSelector('.canvas .box');
   await compareOutline(page, 'nested');
   await assertInOrder(page);
   // One layer that is called twice is two boxes; the model inside is open at its first call, and closed at its second.
-  assert.equal(await page.locator('.box[data-layer="project"]').count(), 2);
-  assert.equal(await page.locator('.box[data-layer="encoder"]').count(), 2);
-  assert.equal(await page.locator('.box.open .box').count(), 4);
-  await page.locator('.box[data-layer="encoder"]:not(.open) .toggle').click();
-  await page.waitForFunction(() => document.querySelectorAll('.box.open .box').length === 8);
-  await page.locator('.box[data-layer="project"]').first().click();
-  assert.equal(await page.locator('.box.same').count(), 2);
+  assert.equal(await page.locator('.canvas .box[data-layer="project"]').count(), 2);
+  assert.equal(await page.locator('.canvas .box[data-layer="encoder"]').count(), 2);
+  assert.equal(await page.locator('.canvas .box.open .box').count(), 4);
+  await page.locator('.canvas .box[data-layer="encoder"]:not(.open) .toggle').click();
+  await page.waitForFunction(() => document.querySelectorAll('.canvas .box.open .box').length === 8);
+  await page.locator('.canvas .box[data-layer="project"]').first().click();
+  assert.equal(await page.locator('.canvas .box.same').count(), 2);
   await page.getByRole('button', { name: 'Show its tensors' }).click();
   assert.deepEqual(await page.locator('.grid-body [role=gridcell]:first-child').allTextContents(), ['project/bias', 'project/kernel']);
   assert.match(await page.evaluate(() => fetch('https://example.org/').then(() => 'reached', (error) => String(error))), /TypeError/);
@@ -199,12 +199,12 @@ test('a hundred thousand tensors: few are elements, all can be reached, filtered
 test('four hundred layers: drawn, and found by name', async () => {
   const { page } = await openPage(browser);
   await choose(page, await writeDeep(browser.directory));
-  await page.waitForSelector('.box');
-  assert.equal(await page.locator('.box').count(), 400);
+  await page.waitForSelector('.canvas .box');
+  assert.equal(await page.locator('.canvas .box').count(), 400);
   await page.fill('#layer-find', 'block_391');
   await page.keyboard.press('Enter');
-  await page.waitForSelector('.box.selected');
-  const [place, stage] = await page.evaluate(() => ['.box.selected', '.stage'].map((selector) => /** @type {Element} */ (document.querySelector(selector)).getBoundingClientRect().toJSON()));
+  await page.waitForSelector('.canvas .box.selected');
+  const [place, stage] = await page.evaluate(() => ['.canvas .box.selected', '.stage'].map((selector) => /** @type {Element} */ (document.querySelector(selector)).getBoundingClientRect().toJSON()));
   assert.ok(place.top > stage.top && place.bottom < stage.bottom, 'the layer that was found is in sight');
   await page.close();
 });
@@ -212,8 +212,8 @@ test('four hundred layers: drawn, and found by name', async () => {
 test('hostile names are text, and nothing but text', async () => {
   const { page, errors } = await openPage(browser);
   await choose(page, await writeHostile(browser.directory));
-  await page.waitForSelector('.box');
-  await page.locator('.box').first().click();
+  await page.waitForSelector('.canvas .box');
+  await page.locator('.canvas .box').first().click();
   for (const row of await page.locator('.grid-body .grid-row').all()) await row.click();
   await page.waitForTimeout(300);
   assert.equal(await page.locator('main :is(img, script, iframe, object, embed, [onerror], [onload])').count(), 0);
@@ -230,11 +230,13 @@ test('an address is read by ranges, and all of it only when asked for', async ()
   const server = await serve({ 'large.modelbundle': large, 'nested.modelbundle': SIAMESE, 'modelbundle.html': browser.html });
   const { page, errors } = await openPage(browser, server.url('modelbundle.html'));
   const before = server.served.bytes;
+  const asked = server.served.requests;
   await page.fill('#url', server.url('large.modelbundle'));
   await page.keyboard.press('Enter');
   await page.waitForSelector('#verdict[data-verdict=opened]');
   const read = server.served.bytes - before;
   assert.ok(read < 200_000, `${read} bytes to open`);
+  assert.ok(server.served.requests - asked <= 3, `${server.served.requests - asked} requests to open`);
   assert.equal(Number(await page.locator('#network').getAttribute('data-bytes')), read);
   assert.match(await textOf(page, '#network'), /read, in \d+ requests?\./);
   await page.locator('.grid-body .grid-row').first().click();
@@ -273,6 +275,15 @@ test('an address that cannot be read says why', async () => {
   await whole.close();
 });
 
+test('golden vectors are named, and that there is no engine for them', async () => {
+  const { page } = await openPage(browser);
+  await page.setInputFiles('#pick-file', await writeGolden(browser.directory));
+  await verdict(page);
+  assert.match(await textOf(page, '#golden .content'), /golden\.json.*does not include an engine yet/);
+  assert.doesNotMatch(await textOf(page, '#overview'), /No golden vectors/);
+  await page.close();
+});
+
 test('checking a large file shows how far it is, and can be stopped', async () => {
   const { page } = await openPage(browser);
   await page.setInputFiles('#pick-file', await writeLarge(browser.directory, 160));
@@ -286,7 +297,7 @@ test('checking a large file shows how far it is, and can be stopped', async () =
 test('by keyboard: skip links, every control in order, the graph and the table by arrows, focus in sight', async () => {
   const { page } = await openPage(browser);
   await choose(page, SIAMESE);
-  await page.waitForSelector('.box');
+  await page.waitForSelector('.canvas .box');
   await page.keyboard.press('Tab');
   await page.locator('.skips a').first().focus();
   /** @type {string[]} */
@@ -314,10 +325,10 @@ test('by keyboard: skip links, every control in order, the graph and the table b
   for (const key of ['ArrowDown', 'ArrowRight', 'ArrowLeft', 'ArrowDown', 'ArrowDown', 'ArrowUp', 'Enter']) {
     await page.keyboard.press(key);
     await page.waitForTimeout(key === 'Enter' ? 300 : 0);
-    steps.push(await page.locator('.box.selected').getAttribute('data-key'));
+    steps.push(await page.locator('.canvas .box.selected').getAttribute('data-key'));
   }
   assert.deepEqual(steps, ['/question#0', '/answer#0', '/question#0', '/encoder#0', '/project#0', '/encoder#0', '/encoder#0']);
-  assert.equal(await page.locator('.box.selected.open').count(), 0);
+  assert.equal(await page.locator('.canvas .box.selected.open').count(), 0);
   assert.match(await focused(page), /^Functional encoder, call 1 of 2/);
 
   await page.evaluate(() => /** @type {HTMLElement} */ (document.querySelector('.skips a[href="#findings"]')).focus());

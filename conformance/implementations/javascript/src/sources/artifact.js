@@ -14,7 +14,8 @@ import { inMemory } from './paged.js';
 /** @typedef {import('../json.js').JsonObject} JsonObject */
 
 /**
- * @typedef {{ platform: Platform, directory: Directory }} Surroundings  Where the files of a source are.
+ * @typedef {{ platform: Platform, directory: Directory, schemas?: import('../schemas.js').Schemas | null }} Surroundings
+ *   Where the files of a source are, and the schemas of the documents that this standard defines in sources.
  *
  * @typedef {object} ArtifactFile
  * @property {string} path
@@ -107,12 +108,35 @@ function widthOf(dtype) {
   return bits && bits >= 8 && !dtype.startsWith('bytes') ? bits / 8 : 1;
 }
 
-/** How a tensor is declared in tensors.safetensors. @param {Tensor} tensor @returns {{ dtype: string, shape: number[] }} */
-function declared({ dtype, shape, length }) {
-  const bits = bitsOf(dtype);
-  if (!bits || dtype.endsWith('_packed')) return { dtype: 'U8', shape: [length] };
+/**
+ * How a tensor of any dtype is declared in safetensors (section 13.1).
+ * @param {{ dtype: string, shape: number[], length: number }} tensor
+ * @returns {{ dtype: string, shape: number[] }}
+ */
+export function declared({ dtype, shape, length }) {
   const name = BY_DTYPE.get(dtype);
-  return name ? { dtype: name, shape } : { dtype: 'U8', shape: [...shape, bits / 8] };
+  if (name) return { dtype: name, shape };
+  const bits = bitsOf(dtype);
+  return { dtype: 'U8', shape: !bits || dtype.endsWith('_packed') ? [length] : [...shape, bits / 8] };
+}
+
+/**
+ * A header of safetensors as section 13.1 has it, with its length before it.
+ * @param {{ name: string, dtype: string, shape: number[], length: number }[]} tensors in their order, dtypes as safetensors calls them
+ * @returns {Uint8Array}
+ */
+export function encodeHeader(tensors) {
+  let at = 0;
+  const entries = tensors.map(({ name, dtype, shape, length }) => {
+    at += length;
+    return `${JSON.stringify(name)}:{"dtype":"${dtype}","shape":[${shape}],"data_offsets":[${at - length},${at}]}`;
+  });
+  const text = encodeUtf8(`{${entries.join(',')}}`);
+  const size = Math.ceil((8 + text.length) / ALIGNMENT) * ALIGNMENT;
+  const header = new Uint8Array(size).fill(0x20);
+  new DataView(header.buffer).setBigUint64(0, BigInt(size - 8), true);
+  header.set(text, 8);
+  return header;
 }
 
 /**
@@ -125,21 +149,10 @@ export function placeDecoded(artifact, path, derivedFrom) {
   const decoded = artifact.tensors.filter(({ data }) => data);
   if (!decoded.length) return;
   decoded.sort((a, b) => widthOf(b.dtype) - widthOf(a.dtype) || compareText(a.name, b.name));
-  let at = 0;
-  const entries = decoded.map((tensor) => {
-    const { dtype, shape } = declared(tensor);
-    const offsets = [at, at + tensor.length];
-    at += tensor.length;
-    return `${JSON.stringify(tensor.name)}:{"dtype":"${dtype}","shape":[${shape}],"data_offsets":[${offsets}]}`;
-  });
-  let header = `{${entries.join(',')}}`;
-  const size = encodeUtf8(header).length + 8;
-  header += ' '.repeat((ALIGNMENT - (size % ALIGNMENT)) % ALIGNMENT);
-  const text = encodeUtf8(header);
-  const file = new Uint8Array(8 + text.length + at);
-  new DataView(file.buffer).setBigUint64(0, BigInt(text.length), true);
-  file.set(text, 8);
-  let offset = 8 + text.length;
+  const header = encodeHeader(decoded.map((tensor) => ({ ...tensor, ...declared(tensor) })));
+  const file = new Uint8Array(decoded.reduce((sum, { length }) => sum + length, header.length));
+  file.set(header);
+  let offset = header.length;
   for (const tensor of decoded) {
     file.set(/** @type {Uint8Array} */ (tensor.data), offset);
     Object.assign(tensor, { file: path, offset, data: undefined });

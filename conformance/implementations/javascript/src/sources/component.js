@@ -3,6 +3,7 @@ import { readCheckpoint, readCheckpointDirectory } from './checkpoint.js';
 import { readHdf5, readShardedWeights } from './hdf5-source.js';
 import { readKerasArchive } from './keras-archive.js';
 import { readKerasConfig } from './keras-config.js';
+import { readKerasModel } from './keras-model.js';
 import { readOnnx } from './onnx.js';
 import { readSafetensors } from './safetensors.js';
 import { readSavedModel } from './saved-model.js';
@@ -19,6 +20,7 @@ const READERS = {
   hdf5: (surroundings, component) => (layoutOf(component) === 'keras-weights-sharded' ? readShardedWeights : readHdf5)(surroundings, component.id),
   'keras.archive': (surroundings, { id }) => readKerasArchive(surroundings, id),
   'keras.config': (surroundings, { id }) => readKerasConfig(surroundings, id),
+  'keras.model': (surroundings, { id }) => readKerasModel(surroundings, id),
   onnx: (surroundings, { id }) => readOnnx(surroundings, id),
   safetensors: (surroundings, { id }) => readSafetensors(surroundings, id),
   'tensorflow.checkpoint': async (surroundings, { id }) => {

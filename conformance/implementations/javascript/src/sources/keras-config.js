@@ -54,6 +54,7 @@ function collectMarks(value, marks) {
   if (isMap(config) && (config.has('batch_input_shape') || name === 'Policy')) marks.add('old');
   if (isMap(config) && name === 'Dense' && config.has('output_dim')) marks.add('oldest');
   if (Array.isArray(value.get('inbound_nodes')) && /** @type {Loose[]} */ (value.get('inbound_nodes')).some(Array.isArray)) marks.add('old');
+  if (typeof value.get('dtype') === 'string' && value.has('trainable')) marks.add('plain');
   if (value.has('build_input_shape')) marks.add('built');
   if (value.has('module') && value.has('registered_name')) marks.add('module');
   for (const member of value.values()) if (typeof member === 'object') collectMarks(member, marks);
@@ -67,7 +68,7 @@ function dialectOf(value, version) {
   const marks = collectMarks(value, new Set());
   if (marks.has('new')) return 'keras3';
   if (marks.has('oldest') || Array.isArray(value) || (isMap(value) && Array.isArray(value.get('config')))) return 'keras1';
-  if (marks.has('old')) return 'keras2';
+  if (marks.has('old') || marks.has('plain')) return 'keras2';
   return marks.has('module') || marks.has('built') ? 'keras3' : 'keras2';
 }
 

@@ -21,6 +21,8 @@ export class Findings {
     this.custom = new Map();
     /** @type {Hazard[]} */
     this.hazards = [];
+    /** The Lambda layer whose config is looked at: its bytecode is no hazard besides. @type {string | null} */
+    this.inLambda = null;
   }
 
   /** @param {string} layer @param {string} kind @param {string} detail */
@@ -42,6 +44,7 @@ export class Findings {
     const config = outer.get('config');
     const members = isMap(config) ? config : new Map();
     if (own.custom) return;
+    this.inLambda = own.name === 'Lambda' ? layer : null;
     if (own.name === 'Lambda') this.hazard(layer, 'lambda', 'Lambda');
     if (['TorchModuleWrapper', 'FlaxLayer', 'JaxLayer'].includes(own.name)) this.hazard(layer, 'pickle', own.name);
     if (own.name === 'TFSMLayer') this.hazard(layer, 'path', String(members.get('filepath') ?? ''));
@@ -61,7 +64,7 @@ export class Findings {
   object(value, layer) {
     const name = value.get('class_name');
     if (name === '__lambda__') {
-      this.hazard(layer, 'lambda', 'bytecode');
+      if (this.inLambda !== layer) this.hazard(layer, 'lambda', 'bytecode');
       return;
     }
     const config = value.get('config');
@@ -80,11 +83,24 @@ export class Findings {
 
   /** A member of a config that names a function or a file. @param {string} key @param {Loose} value @param {string} layer */
   member(key, value, layer) {
+    const code = isMap(value) && !value.has('class_name') ? value.get('value') : undefined;
+    if (ACTIVATION_KEY.test(key) && Array.isArray(code) && typeof code[0] === 'string') this.hazard(layer, 'lambda', 'bytecode');
     if (typeof value !== 'string' || !value) return;
     if (ACTIVATION_KEY.test(key) && !ACTIVATIONS.has(value) && !LAYERS.has(value) && !OTHERS.has(value)) {
       this.addCustom(value, withoutPackage(value), undefined);
     }
     if (PATH_KEY.test(key) && /[/\\.:]/.test(value)) this.hazard(layer, 'path', value);
+  }
+
+  /** All objects in a value. @param {Loose} value */
+  walk(value) {
+    if (Array.isArray(value)) for (const item of value) this.walk(item);
+    if (!isMap(value)) return;
+    if (typeof value.get('class_name') === 'string') this.object(value, '');
+    for (const [key, member] of value) {
+      this.member(key, member, '');
+      this.walk(member);
+    }
   }
 
   /** @returns {Hazard[]} the first 100, and how many more there are */

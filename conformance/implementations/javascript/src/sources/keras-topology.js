@@ -261,8 +261,8 @@ export class Topology {
     const firsts = new Map();
     for (const [name, { layer, calls }] of layers) {
       const own = references.filter((one) => one.layer === name).map(({ node }) => node);
-      const one = this.countsFromOne(layer) ? !own.includes(0) : false;
-      firsts.set(name, one && own.length && calls ? 1 : 0);
+      const one = this.countsFromOne(layer) || (layer.form !== undefined && own.includes(calls));
+      firsts.set(name, one && own.length && calls && !own.includes(0) ? 1 : 0);
     }
     for (const one of references) {
       this.count();

@@ -29,6 +29,8 @@ function numberValue(value) {
 
 /** Names of objects that stand for something JSON has no word for. @type {Record<string, (value: LooseMap, take: (value: Loose) => Json) => JsonObject>} */
 const TAGS = {
+  __float__: (value) => ({ $float: /** @type {Json} */ (value.get('value') ?? null) }),
+  __dict__: (value, take) => ({ $dict: take(value.get('items') ?? null) }),
   __tuple__: (value, take) => ({ $tuple: take(value.get('items') ?? null) }),
   TensorShape: (value, take) => ({ $tuple: take(value.get('items') ?? null) }),
   __bytes__: (value, take) => ({ $bytes: take(inner(value, 'value')) }),

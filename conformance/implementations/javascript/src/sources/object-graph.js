@@ -96,7 +96,8 @@ export function factsByKey(nodes) {
   const facts = new Map();
   /** @type {(boolean | undefined)[]} */
   const seen = [];
-  const queue = [{ node: 0, keras: false, below: /** @type {'optimizer' | 'metric' | null} */ (null) }];
+  // Keras 3 exports list the variables twice, at the root.
+  const queue = [{ node: 0, keras: nodes[0].children.has('_all_variables'), below: /** @type {'optimizer' | 'metric' | null} */ (null) }];
   for (let at = 0; at < queue.length; at++) {
     const { node, keras, below } = queue[at];
     if (seen[node]) continue;

@@ -115,7 +115,7 @@ class Model {
       this.functions.add(`${own.domain ?? ''}::${own.name ?? ''}`);
     }
     for (const { name = '', nodes } of functions) {
-      for (const [i, range] of nodes.entries()) await this.node(range, `${name}/${i}`, `${name}/${i}`, 1);
+      for (const [i, range] of nodes.entries()) await this.node(range, `${name}/${i}`, 1);
     }
     await this.graph(model.graph, '', 1);
     const properties = await this.properties(model);
@@ -138,12 +138,11 @@ class Model {
     };
   }
 
-  /** A node's operation, and the graphs in it. @param {Range} range @param {string} own @param {string} unnamed @param {number} depth */
-  async node(range, own, unnamed, depth) {
+  /** A node's operation, and the graphs in it. @param {Range} range @param {string} unnamed what it is called where it has no name @param {number} depth */
+  async node(range, unnamed, depth) {
     const { name, op = '', domain = '', attributes } = await this.proto.message(range, NODE);
     const standard = !domain || domain === 'ai.onnx';
     if (!this.functions.has(`${domain}::${op}`)) this.artifact.ops.add(standard ? op : `${domain}::${op}`);
-    void own;
     for (const attribute of attributes) {
       const { name: key = '', graph, graphs } = await this.proto.message(attribute, ATTRIBUTE);
       const all = graph ? [graph, ...graphs] : graphs;
@@ -159,7 +158,7 @@ class Model {
     for await (const field of this.proto.fields(range)) {
       if ([1, 5, 15].includes(field.number) && field.wire !== BYTES) this.fail(field.at, 'a message', field.wire);
       if (field.number === 1) {
-        await this.node(field.range, '', `${prefix}${position}`, depth);
+        await this.node(field.range, `${prefix}${position}`, depth);
         position++;
       } else if (field.number === 5) late.push(() => this.tensor(field.range, prefix));
       else if (field.number === 15) late.push(() => this.sparse(field.range, prefix));

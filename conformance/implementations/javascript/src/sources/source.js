@@ -7,6 +7,7 @@ import { readShardedWeights } from './hdf5-source.js';
 import { readKerasArchive } from './keras-archive.js';
 import { readKerasConfig } from './keras-config.js';
 import { looksLikeOnnx, readOnnx } from './onnx.js';
+import { looksLikeKerasModel, readKerasModel } from './keras-model.js';
 import { PagedBytes } from './paged.js';
 import { SET_SUFFIX, looksLikeSafetensors, readSafetensors } from './safetensors.js';
 import { readSavedModel } from './saved-model.js';
@@ -74,6 +75,7 @@ const readCheckpointIndex = (surroundings, root) => readCheckpoint(surroundings,
 
 /** @type {Read} */
 async function readDirectory(surroundings, root) {
+  if (await looksLikeKerasModel(surroundings, root)) return readKerasModel(surroundings, root);
   if (await isFile(surroundings, `${root}/saved_model.pb`)) return readSavedModel(surroundings, root);
   if (await isFile(surroundings, `${root}/saved_model.pbtxt`)) refuse('SVM-01', `${root}/saved_model.pbtxt`, 'saved_model.pb', 'a SavedModel as text');
   const { files } = await walk(surroundings, root);

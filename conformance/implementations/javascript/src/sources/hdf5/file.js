@@ -93,15 +93,14 @@ function takeSizes(file, offsets, lengths) {
   file.lengthSize = lengths;
 }
 
-/** @param {Hdf5Bytes} file @param {number} base @param {number} end */
+/**
+ * Addresses count from the superblock, wherever the file was moved to; the end that it states is one of
+ * the whole file, from where the base address was.
+ * @param {Hdf5Bytes} file @param {number} base @param {number} end
+ */
 function checkEnd(file, base, end) {
-  if (base !== file.base && base !== 0) file.fail(8, `the base address ${file.base}`, base);
-  // Addresses are relative to the base address, not to the superblock.
-  if (base !== file.base) {
-    file.size += file.base - base;
-    file.base = base;
-  }
-  if (end > file.size) file.fail(8, `a file of at least ${end} bytes`, file.size);
+  const moved = end + file.base - base;
+  if (!(moved <= file.source.size)) file.fail(0, `a file of at least ${moved} bytes`, file.source.size);
 }
 
 /** The address of the root group. @param {Hdf5Bytes} file @returns {Promise<number>} */

@@ -1,0 +1,58 @@
+"""The functions of a bundle: those that its manifest states, and those that its Keras configs imply.
+
+A Keras model states no signature; its topology says what it takes. The implied signature is called
+`call`, its inputs are the input layers in the order of the model, and its outputs, of which a
+topology tells neither dtype nor shape, are not listed: they come as `output_0`, `output_1`, ….
+
+    signatures(bundle)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from modelbundle.bundle import Bundle
+from modelbundle.core import dtypes
+from modelbundle.core.manifest import Component, Port, Signature
+
+CALL = "call"
+
+_TOPOLOGY = "/topology.json"
+_DEFAULT_DTYPE = "float32"
+
+
+def signatures(bundle: Bundle) -> tuple[Signature, ...]:
+    """All functions, those of the manifest first."""
+    return (*bundle.manifest.signatures, *_implied(bundle))
+
+
+def is_implied(bundle: Bundle, signature: Signature) -> bool:
+    """Whether a signature is not in the manifest."""
+    return signature not in bundle.manifest.signatures
+
+
+def _implied(bundle: Bundle) -> Iterator[Signature]:
+    for component in bundle.manifest.components:
+        if component.kind == "keras.config" and component.properties.get("dialect") == "keras3":
+            ports = _inputs(bundle, component)
+            if ports:
+                yield Signature(CALL, component.id, ports, ())
+
+
+def _inputs(bundle: Bundle, component: Component) -> tuple[Port, ...]:
+    """The inputs of a model whose graph the config tells; none of any other."""
+    path = next((path for path in component.files if path.endswith(_TOPOLOGY)), None)
+    if path is None:
+        return ()
+    record: dict[str, Any] = json.loads(bundle.read(path))
+    layers = {layer["name"]: layer for layer in record.get("layers", ())}
+    return tuple(_port(layers[tensor["layer"]]) for tensor in record.get("inputs", ()))
+
+
+def _port(layer: dict[str, Any]) -> Port:
+    stated = layer.get("dtype", layer.get("config", {}).get("dtype"))
+    dtype = stated if isinstance(stated, str) and dtypes.is_known(stated) else _DEFAULT_DTYPE
+    dims = layer.get("batch_shape")
+    return Port(layer["name"], dtype, None if dims is None else tuple(dims))
