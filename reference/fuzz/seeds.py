@@ -43,6 +43,7 @@ for name in ("net.keras", "net.h5"):
     two.save(folder / f"2-{name}")
 three.save_weights(folder / "net.weights.h5")
 two.save_weights(folder / "2-weights.h5")
+three.save_weights(folder / "net.weights.json", max_shard_size=1)
 two.save(folder / "2-saved_model")
 three.export(folder / "export", verbose=False)
 (folder / "net.json").write_text(three.to_json())

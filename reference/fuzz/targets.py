@@ -130,6 +130,8 @@ def _zips(seeds: Seeds) -> list[bytes]:
 
 _H5 = ("net.h5", "2-net.h5", "net.weights.h5", "2-weights.h5", "oldest.h5", "latest.h5")
 
+_SHARDS = ("net.weights.json", "net_00000.weights.h5")
+
 _VARIABLES = ("variables/variables.index", "variables/variables.data-00000-of-00001")
 
 TARGETS: Mapping[str, Target] = {
@@ -161,6 +163,9 @@ TARGETS: Mapping[str, Target] = {
             _joined(seeds, *(f"{root}/{name}" for name in ("saved_model.pb", *_VARIABLES)))
             for root in ("export", "2-saved_model")
         ],
+    ),
+    "keras_shards": Target(
+        _pieces(*_SHARDS[:1], *_SHARDS), lambda seeds: [_joined(seeds, *_SHARDS)]
     ),
     "safetensors": Target(
         _source("a.safetensors"), lambda seeds: seeds.artifacts("net.safetensors")

@@ -133,7 +133,10 @@ def save_session(path: Path) -> Path:
         builder = v1.saved_model.Builder(str(path))
         builder.add_meta_graph_and_variables(
             session, ["serve"],
-            {"serving_default": signature({"x": x}, {"y": y}), "look_up": signature({"t": t}, {"ids": ids})},
+            {
+                "serving_default": signature({"x": x}, {"y": y}),
+                "look_up": signature({"t": t}, {"ids": ids}),
+            },
             main_op=v1.tables_initializer(),
             assets_collection=v1.get_collection(v1.GraphKeys.ASSET_FILEPATHS),
         )  # fmt: skip

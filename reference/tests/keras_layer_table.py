@@ -52,7 +52,7 @@ EAGER: dict[str, tuple[str, dict[str, Any], Any]] = {
     "random_posterization": ("RandomPosterization", {"factor": 4}, _IMAGES),
     "random_saturation": ("RandomSaturation", {"factor": 0.5}, _IMAGES),
     "random_sharpness": ("RandomSharpness", {"factor": 0.5}, _IMAGES),
-    "random_shear": ("RandomShear", {"x_factor": 0.2}, _IMAGES),
+    "random_shear": ("RandomShear", {"x_factor": (0.1, 0.2)}, _IMAGES),
     "solarization": ("Solarization", {"threshold_factor": 0.5}, _IMAGES),
     "random_width": ("RandomWidth", {"factor": 0.1}, _IMAGES),
     "stft_spectrogram": ("STFTSpectrogram", {"frame_length": 16}, _RANDOM.random((2, 64, 1))),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from modelbundle.packing import pack_artifacts, read_source
 from modelbundle.storage import files, writing
 from modelbundle.storage.files import FileBlob
 
+CHECKPOINT = Path(__file__).parents[2] / "conformance/sources/checkpoint/plain"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(mb.__file__).parents[1])}
 
 
@@ -413,3 +415,15 @@ def test_a_directory_that_is_no_source(tmp_path: Path, names: list[str], likely:
     (finding,) = caught.value.findings
     assert finding.rule == "SRC-01"
     assert likely in str(finding.hint)
+
+
+def test_a_prefix_takes_the_graph_along(tmp_path: Path) -> None:
+    """TensorFlow 1 saves its graph as PREFIX.meta: it belongs to the checkpoint."""
+    folder = shutil.copytree(CHECKPOINT, tmp_path / "saved")
+    (folder / "ckpt-1.meta").write_bytes(b"graph")
+    (folder / "ckpt-10.meta").write_bytes(b"of another")
+    mb.pack(folder / "ckpt-1", tmp_path / "x")
+    assert mb.validate(tmp_path / "x").ok
+    mb.unpack(tmp_path / "x", tmp_path / "out")
+    assert everything_in(tmp_path / "out") == everything_in(folder) - {"ckpt-10.meta"}
+    assert (tmp_path / "out/ckpt-1.meta").read_bytes() == b"graph"

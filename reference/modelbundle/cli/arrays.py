@@ -40,8 +40,8 @@ def _load(file: str) -> Any:
     try:
         loaded = np.load(file, allow_pickle=False)
         return dict(loaded) if hasattr(loaded, "files") else loaded
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{file}: no array of numpy ({error})") from None
+    except (ValueError, EOFError):  # numpy's own words propose to unpickle the file
+        raise ValueError(f"{file}: no .npz or .npy file with numbers or texts") from None
 
 
 def write_outputs(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:

@@ -79,8 +79,9 @@ def use_device(setup: Setup, where: str) -> Any:
     jax.config.update("jax_default_matmul_precision", "highest" if highest else "tensorfloat32")
     try:
         devices = jax.devices()
-    except RuntimeError as error:
-        raise no_device(where, setup.device, clip(str(error))) from None
+    except (RuntimeError, AssertionError) as error:  # JAX asserts where it has no such plugin
+        found = clip(str(error)) or "JAX has no such device"
+        raise no_device(where, setup.device, found) from None
     wanted = "cpu" if setup.gpu is None else "gpu"
     if devices[0].platform != wanted:
         raise no_device(where, setup.device, f"JAX has {devices[0].platform}")

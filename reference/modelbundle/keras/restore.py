@@ -179,8 +179,8 @@ def _compile(target: Any, saved: Saved, known: Mapping[str, Any], allow_unsafe: 
 
     if hasattr(target, "compile_from_config"):
         with ObjectSharingScope():
-            kept = {t.name for t in saved.tensors() if t.role == "optimizer"}
-            compile_model(target, saved.training, resolve, _served(target, saved), len(kept))
+            kept = sum(tensor.role == "optimizer" for tensor in saved.tensors())
+            compile_model(target, saved.training, resolve, _served(target, saved), kept)
 
 
 def _served(target: Any, saved: Saved) -> list[Any]:

@@ -3,7 +3,8 @@
 Keras numbers what nobody named (`dense_7`, `variable_3`) over the whole process, so those names
 are no key. Here a name is the path of names from the object inwards:
 
-- a layer within a class of Keras's own is called as the config calls it (`backbone/conv1/kernel`);
+- a layer within a class of Keras's own is called as the config calls it (`backbone/conv1/kernel`),
+  and where its constructor makes it and nobody names it, as the attribute that holds it;
 - a layer within a class of somebody else is called as the attribute that holds it (`blocks/0`),
   since its constructor makes it anew, and Keras numbers it anew;
 - a variable is called as Keras calls it, and by its attribute where Keras only numbered it.
@@ -160,15 +161,25 @@ def _children(layer: Any) -> Iterator[tuple[str, Any]]:
 
 def _named(parent: Any, children: Any) -> Iterator[tuple[str, Any]]:
     """Children that have a name of their own, under names that differ from one another."""
-    held = {} if _is_keras(parent) else _held(parent)
+    held, foreign, stated = _held(parent), not _is_keras(parent), _names_children(parent)
     used: Counter[str] = Counter()
     for child in children:
-        automatic = not _is_keras(parent) and _is_automatic(child)
-        name = held.get(id(child)) or (_snake(type(child).__name__) if automatic else child.name)
-        if not _is_keras(child) or not hasattr(child, "state"):
-            yield _numbered(name, used), child
-        else:  # a seed generator, which Keras always numbers
-            yield _numbered(held.get(id(child)) or "seed_generator", used), child
+        own = held.get(id(child), "")
+        if _is_keras(child) and hasattr(child, "state"):  # a seed generator: always numbered
+            name = (own if foreign else "") or "seed_generator"
+        elif stated or not (_is_automatic(child) or child.name == parent.name or (foreign and own)):
+            name = child.name
+        else:
+            name = own or _snake(type(child).__name__)
+        yield _numbered(name, used), child
+
+
+def _names_children(parent: Any) -> bool:
+    """Whether the config of `parent` holds those of its children, with their names."""
+    from keras import layers
+
+    wrappers = (layers.Wrapper, layers.Bidirectional, layers.RNN, layers.StackedRNNCells)
+    return _is_keras(parent) and (isinstance(parent, wrappers) or hasattr(parent, "layers"))
 
 
 def _variable_names(owner: Any, variables: Any) -> Iterator[tuple[str, Any]]:

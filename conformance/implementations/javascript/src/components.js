@@ -68,6 +68,7 @@ const TABLE = {
     },
   },
   safetensors: { main: same, optional: { metadata: object, shards: integer } },
+  stablehlo: { main: same, required: { format_version: string }, optional: { platforms: arrayOf(string) } },
   'tensorflow.checkpoint': {
     suffix: '.index',
     optional: { keys: oneOf('object', 'name'), shards: integer, prefix: string, prefixes: arrayOf(string) },

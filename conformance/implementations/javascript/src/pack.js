@@ -10,7 +10,7 @@ import { writeBundle } from './layout-writer.js';
 import { nodeDirectory } from './node.js';
 import { INDEX_FILES, MANIFEST, checkPath } from './paths.js';
 import { pieces } from './platform.js';
-import { formRows } from './rows.js';
+import { bindRows, formRows } from './rows.js';
 import { readSource } from './sources/source.js';
 import { bundleDigest, planBundle } from './writer.js';
 /** @typedef {import('./platform.js').Platform} Platform */
@@ -109,7 +109,9 @@ export async function specOf(platform, artifacts) {
   checkPaths(artifacts);
   const sources = [];
   for (const artifact of artifacts) sources.push(await withDigests(platform, artifact));
-  const { rows, namespaces, attributes } = formRows(sources);
+  const formed = formRows(sources);
+  for (const artifact of artifacts) bindRows(formed, artifact);
+  const { rows, namespaces, attributes } = formed;
   return {
     files: artifacts.flatMap(({ files }) => files),
     rows: rows.map(({ name, dtype, shape, file, offset, length, role, digest }) => ({ name, dtype, shape, file, offset, length, role, digest })),

@@ -5,6 +5,7 @@
  *     const { rows, namespaces, attributes } = formRows([{ root: 'net.keras', tensors }]);
  */
 import { bitsOf } from './dtypes.js';
+import { refuse } from './findings.js';
 import { compareText } from './text.js';
 
 /**
@@ -150,6 +151,26 @@ function nameRows(rows) {
     given.add(unique);
     return unique;
   });
+}
+
+/**
+ * Gives rows the names that a graph has for them (SHL-03, SHL-04): a row whose Keras path, or whose own name, is that.
+ * @param {ReturnType<typeof formRows>} formed
+ * @param {{ root: string, bindings: { name: string, dtype: string, shape: number[] }[] }} graph
+ */
+export function bindRows({ rows, namespaces }, { root, bindings }) {
+  if (!bindings.length) return;
+  const keras = new Map(namespaces.filter(({ system }) => system === 'keras').flatMap(({ names }) => Object.entries(names).map(([row, name]) => [name, row])));
+  const byName = new Map(rows.map((row) => [row.name, row]));
+  let own = namespaces.find(({ component, system }) => component === root && system === 'stablehlo');
+  if (!own) namespaces.push(own = { component: root, system: 'stablehlo', names: Object.create(null) });
+  for (const { name, dtype, shape } of bindings) {
+    const row = byName.get(keras.get(name) ?? name);
+    if (!row) return refuse('SHL-03', root, `a row for ${name}`, 'none');
+    if (row.dtype !== dtype || row.shape.join() !== shape.join()) refuse('SHL-04', root, `${dtype} [${shape}] for ${name}`, `${row.dtype} [${row.shape}]`);
+    /** @type {{ names: Record<string, string> }} */ (own).names[row.name] = name;
+  }
+  return undefined;
 }
 
 /**

@@ -123,6 +123,13 @@ class Comparison {
         else await this.row(tensor, row);
       }
     }
+    for (const { name, dtype, shape } of this.artifact.bindings) {
+      seen.set('stablehlo', (seen.get('stablehlo') ?? new Set()).add(name));
+      const number = systems.get('stablehlo')?.get(name);
+      const row = number === undefined ? null : /** @type {import('./tensor-index.js').TensorIndex} */ (this.bundle.index).row(number);
+      if (!row) this.report.add('SHL-03', this.id, `a row for ${name}`, 'none');
+      else if (row.dtype !== dtype || row.shape.join() !== shape.join()) this.report.add('SHL-04', this.id, `${dtype} [${shape}] for ${name}`, `${row.dtype} [${row.shape}]`);
+    }
     for (const [system, names] of systems) {
       const own = seen.get(system);
       // Names in systems that this standard does not define are their Writer's.
@@ -154,6 +161,20 @@ class Comparison {
     }
   }
 
+  /** SHL-05: the signature and the properties of a portable graph. */
+  graph() {
+    const { components, signatures } = this.bundle.manifest;
+    const own = components.find(({ id }) => id === this.id);
+    if (own?.kind !== 'stablehlo') return;
+    const [made] = this.artifact.components;
+    const text = (/** @type {any} */ value) => canonicalJson(value ?? {});
+    const { format_version: version, platforms = [] } = /** @type {any} */ (own.properties);
+    const stated = /** @type {any} */ (made).properties;
+    if (version !== stated.format_version || text(platforms) !== text(stated.platforms ?? [])) this.report.add('SHL-05', this.id, text(stated), text(own.properties));
+    const listed = /** @type {any[]} */ (signatures).filter(({ component }) => component === this.id);
+    if (text(listed) !== text(this.artifact.signatures)) this.report.add('SHL-05', this.id, text(this.artifact.signatures), text(listed));
+  }
+
   /** Components that are taken from the source have its kinds and files. */
   components() {
     const listed = new Map(this.bundle.manifest.components.map((component) => [component.id, component]));
@@ -167,7 +188,7 @@ class Comparison {
 }
 
 /** Naming systems of section 6.4. */
-const SYSTEMS = new Set(['hdf5', 'keras', 'tensorflow.checkpoint', 'tensorflow.saved_model', 'tensorflow.variable', 'safetensors', 'onnx']);
+const SYSTEMS = new Set(['hdf5', 'keras', 'stablehlo', 'tensorflow.checkpoint', 'tensorflow.saved_model', 'tensorflow.variable', 'safetensors', 'onnx']);
 
 /** Components that are sources as a whole: not taken from another that is read again. @param {Component[]} components */
 function wholes(components) {
@@ -225,6 +246,7 @@ export async function checkSources(bundle, schemas, report) {
       artifacts.push(artifact);
       const comparison = new Comparison(bundle, artifact, whole.id, report);
       comparison.components();
+      comparison.graph();
       await comparison.files();
       await comparison.tensors();
     } catch (error) {

@@ -1,17 +1,18 @@
-"""Make test/data/siamese.modelbundle, a model with what is hard to draw: a model in a model that is called twice,
-a shared layer, a layer within a layer, a custom layer, and a tensor with NaN and infinity.
+"""Make test/data/siamese.modelbundle: a model with what is hard to draw.
 
-    python make_siamese.py        # needs Keras 3 and modelbundle; the weights are the same in every run
+    python make_siamese.py        # needs Keras 3 and modelbundle
 
-What it makes is committed: the tests of the page need no Python.
+A model in a model that is called twice, a shared layer, layers within a layer, a custom layer, and a
+tensor with NaN and infinity. What it makes is committed: the tests of the page need no Python.
 """
 
 import tempfile
 from pathlib import Path
 
 import keras
-import modelbundle
 import numpy as np
+
+import modelbundle
 
 HERE = Path(__file__).parent
 

@@ -65,6 +65,8 @@ export class Artifact {
     this.ops = new Set();
     /** @type {CustomObject[]} */
     this.customObjects = [];
+    /** Tensors of other sources that a graph takes (SHL-03). @type {{ name: string, dtype: string, shape: number[] }[]} */
+    this.bindings = [];
   }
 
   /** @param {string} path @param {Bytes} bytes @param {string} [mediaType] */

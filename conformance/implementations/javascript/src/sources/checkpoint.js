@@ -5,7 +5,7 @@ import { refuse } from '../findings.js';
 import { pieces } from '../platform.js';
 import { compareText, decodeUtf8 } from '../text.js';
 import { Artifact, placeDecoded } from './artifact.js';
-import { openFile, walk } from './files.js';
+import { isFile, openFile, walk } from './files.js';
 import { encodeObjectGraph, factsByKey, readObjectGraph } from './object-graph.js';
 import { PagedBytes, inMemory } from './paged.js';
 import { Protobuf } from './protobuf.js';
@@ -83,6 +83,9 @@ export class Checkpoint {
     for (const entry of entries) this.tensors.push(await this.tensor(entry, slices));
     for (const { key } of slices.values()) this.fail('TFC-08', key, 'a slice of a variable', 'a slice of none');
     await this.readGraph();
+    // The graph that TensorFlow 1 saved is kept and not read.
+    const meta = `${this.prefix}.meta`;
+    if (await isFile(this.surroundings, meta)) this.meta = { path: meta, bytes: await openFile(this.surroundings, meta) };
     return this;
   }
 
@@ -196,13 +199,13 @@ export class Checkpoint {
   }
 
   get files() {
-    return [this.index, ...this.shards.map(({ path }) => path)];
+    return [this.index, ...this.shards.map(({ path }) => path), ...(this.meta ? [this.meta.path] : [])];
   }
 
   /** @param {Artifact} artifact */
   addFiles(artifact) {
     artifact.addSource(this.index, /** @type {Bytes} */ (this.indexBytes));
-    for (const { path, bytes } of this.shards) artifact.addSource(path, bytes);
+    for (const { path, bytes } of [...this.shards, ...(this.meta ? [this.meta] : [])]) artifact.addSource(path, bytes);
   }
 }
 

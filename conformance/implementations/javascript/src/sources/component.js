@@ -7,6 +7,7 @@ import { readKerasModel } from './keras-model.js';
 import { readOnnx } from './onnx.js';
 import { readSafetensors } from './safetensors.js';
 import { readSavedModel } from './saved-model.js';
+import { readStablehlo } from './stablehlo.js';
 import { readTflite } from './tflite.js';
 /** @typedef {import('./artifact.js').Artifact} Artifact */
 /** @typedef {import('./artifact.js').Surroundings} Surroundings */
@@ -23,6 +24,7 @@ const READERS = {
   'keras.model': (surroundings, { id }) => readKerasModel(surroundings, id),
   onnx: (surroundings, { id }) => readOnnx(surroundings, id),
   safetensors: (surroundings, { id }) => readSafetensors(surroundings, id),
+  stablehlo: (surroundings, { id }) => readStablehlo(surroundings, id),
   'tensorflow.checkpoint': async (surroundings, { id }) => {
     const isPrefix = (await surroundings.directory.stat(`${id}.index`))?.kind === 'file';
     return isPrefix ? readCheckpoint(surroundings, id) : readCheckpointDirectory(surroundings, id);

@@ -120,6 +120,7 @@ class KerasModel {
     this.artifact.addComponent(this.root, 'keras.model', files, { selection: facts.selection, ...properties });
     await this.config(facts);
     await this.training();
+    this.modules(facts);
     await this.tensors(facts);
     return this.artifact;
   }
@@ -178,6 +179,14 @@ class KerasModel {
     addRead(this.artifact, readConfig(found.text, path, { model: kind === 'model', hint: '3.' }), path, this.root);
     const assets = [...this.files.keys()].filter((name) => name.startsWith('assets/')).map((name) => this.path(name));
     if (assets.length) this.artifact.addComponent(this.path('assets'), 'assets', assets, undefined, this.root);
+  }
+
+  /** Custom functions without a module have that of `functions`. @param {Facts} facts */
+  modules({ functions = {} }) {
+    this.artifact.customObjects = this.artifact.customObjects.map((one) => {
+      const module = Object.hasOwn(functions, one.registeredName) ? functions[one.registeredName] : undefined;
+      return (one.module === undefined || one.module === 'builtins') && typeof module === 'string' && module ? { ...one, module } : one;
+    });
   }
 
   /** KMD-05. */

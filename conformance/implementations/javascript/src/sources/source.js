@@ -11,6 +11,7 @@ import { looksLikeKerasModel, readKerasModel } from './keras-model.js';
 import { PagedBytes } from './paged.js';
 import { SET_SUFFIX, looksLikeSafetensors, readSafetensors } from './safetensors.js';
 import { readSavedModel } from './saved-model.js';
+import { looksLikeStablehlo, readStablehlo } from './stablehlo.js';
 import { looksLikeTflite, readTflite } from './tflite.js';
 /** @typedef {import('./artifact.js').Artifact} Artifact */
 /** @typedef {import('./artifact.js').Surroundings} Surroundings */
@@ -66,6 +67,7 @@ async function readerOf(surroundings, root, bytes) {
   if (await isTable(surroundings, source, root)) return readCheckpointIndex;
   if (root.endsWith(SET_SUFFIX) || looksLikeSafetensors(bytes, head)) return readSafetensors;
   if (looksLikeTflite(head)) return readTflite;
+  if (looksLikeStablehlo(head)) return readStablehlo;
   if (begin === '{' || begin === '[') return readKerasConfig;
   return (await looksLikeOnnx(source)) ? readOnnx : null;
 }
