@@ -96,9 +96,11 @@ conformance: $(READY) ## Hold the reference against all conformance cases; repor
 	  --tool '$(CURDIR)/$(PY) implementations/reference/adapter.py' --report $(CURDIR)/build/conformance
 
 .PHONY: javascript
-javascript: ## Test the JavaScript implementation (needs Node 20 and npm)
-	$(call say,The JavaScript implementation: types and all Core cases)
+javascript: $(READY) ## Test the JavaScript implementation, at level Full (needs Node 20 and npm)
+	$(call say,The JavaScript implementation: types and tests and all cases)
 	cd conformance/implementations/javascript && npm ci --silent && npm run check && npm test
+	cd conformance && $(CURDIR)/$(PY) -m modelbundle_conformance run --persistent --level full --jobs $(JOBS) \
+	  --tool 'node implementations/javascript/cli.js' --report $(CURDIR)/build/conformance-javascript
 
 .PHONY: page
 page: ## Build the page that shows a bundle: build/page/modelbundle.html (needs Node 20 and npm)

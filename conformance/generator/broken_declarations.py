@@ -54,7 +54,7 @@ def _components(suite: Suite) -> None:
             (
                 "must-understand-reserved",
                 "A reserved kind with mustUnderstand",
-                put("/components/-", {**extra, "kind": "golden", "mustUnderstand": True}),
+                put("/components/-", {**extra, "kind": "card", "mustUnderstand": True}),
                 ["COM-03"],
                 "/components/3",
             ),

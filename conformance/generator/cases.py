@@ -37,6 +37,7 @@ FULL = (
     "KMD",
     "ONX",
     "TFL",
+    "GLD",
     "SRC",
 )
 

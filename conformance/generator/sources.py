@@ -37,7 +37,7 @@ SOUND = "Every reader has to give out the same tensors as the library of the for
 ROOTS = {
     "hdf5": "net.h5", "keras-hdf5": "net.h5", "keras-archive": "net.keras", "checkpoint": "ckpt-1",
     "saved-model": "net", "safetensors": "net.safetensors", "keras-config": "net.json",
-    "keras-model": "model", "onnx": "net.onnx", "tflite": "net.tflite",
+    "keras-model": "model", "onnx": "net.onnx", "tflite": "net.tflite", "golden": "vectors.golden",
 }  # fmt: skip
 OTHER_ROOTS = {
     "keras-hdf5/weights-v3": "net.weights.h5", "keras-hdf5/sharded": "net.weights.json",

@@ -11,6 +11,7 @@ from generator import (
     broken_layouts,
     broken_manifests,
     broken_text,
+    golden_vectors,
     large,
     operations,
     sources,
@@ -33,6 +34,7 @@ FAMILIES = (
     large,
     operations,
     sources,
+    golden_vectors,
 )
 
 

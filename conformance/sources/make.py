@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import msgpack
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
@@ -615,6 +616,53 @@ MADE["tflite/root-outside"] = lambda: {
 MADE["tflite/identifier"] = lambda: {
     "net.tflite": b"\x10\0\0\0TFL2" + bytes(4) + b"\4\0\4\0\4\0\0\0" + bytes(12)
 }
+
+
+# Golden vectors
+
+
+def _reference(engine: str) -> dict[str, str]:
+    return {"engine": engine, "version": "1", "precision": "float64"}
+
+
+def _golden(*vectors: dict[str, Any]) -> Files:
+    """A file of verified vectors, in canonical form."""
+    common = {"grade": "verified", "exact": 0, "agreement": 30, "unmodelled": [], "seed": 0,
+              "noise": {"runs": 16, "seed": 0}, "references": [_reference("one"), _reference("two")]}  # fmt: skip
+    document = {"golden": "1.0-draft", "vectors": [common | vector for vector in vectors]}
+    return {"vectors.golden": msgpack.packb(_by_name(document))}
+
+
+def _by_name(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _by_name(value[key]) for key in sorted(value)}
+    return [_by_name(item) for item in value] if isinstance(value, list) else value
+
+
+def _answer(name: str, *values: float) -> dict[str, Any]:
+    """A golden output of shape (n, 1) whose elements answer with 1, 2, … to every noise."""
+    count = len(values)
+    channel = struct.pack(f"<{count}f", *range(1, count + 1))
+    channels = dict.fromkeys(("st", "ab", "acc", "mm", "wt"), channel)
+    return {"name": name, "dtype": "float64", "shape": [count, 1], "channels": channels,
+            "data": struct.pack(f"<{count}d", *values)}  # fmt: skip
+
+
+def _pairs(*values: float) -> dict[str, Any]:
+    data = struct.pack(f"<{len(values)}f", *values)
+    return {"name": "x", "dtype": "float32", "shape": [len(values) // 2, 2], "data": data}
+
+
+MADE["golden/saved-model"] = lambda: _golden(
+    {"component": "net", "signature": "serving_default", "name": "given",
+     "inputs": [_pairs(1, 2, 3, 4)], "outputs": [_answer("y", 0.5, -0.25)]}  # fmt: skip
+)
+MADE["golden/call"] = lambda: _golden(
+    {"component": "net.json", "signature": "call", "name": "drawn",
+     "inputs": [_pairs(1, 2, 3, 4)], "outputs": [_answer("output_0", 0.5, -0.25)]},
+    {"component": "net.json", "signature": "call", "name": "given",
+     "inputs": [_pairs(5, 6)], "outputs": [_answer("output_0", 1)]}  # fmt: skip
+)
 
 
 # Captured Keras models

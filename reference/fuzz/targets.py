@@ -100,6 +100,13 @@ def _joined(seeds: Seeds, *names: str) -> bytes:
     return b"".join(len(piece).to_bytes(4, "little") + piece for piece in pieces)
 
 
+def _captured(_: Seeds) -> bytes:
+    """The input for `_pieces` that is a captured model."""
+    folder = _SOURCES / "keras-model" / "whole"
+    pieces = [(folder / name).read_bytes() for name in _CAPTURED]
+    return b"".join(len(piece).to_bytes(4, "little") + piece for piece in pieces)
+
+
 def _plan(tree: Tree) -> None:
     recognition.recognise(tree)
     packing.pack_artifacts([recognition.read(tree)], _scratch() / "a.modelbundle", overwrite=True)
@@ -132,6 +139,14 @@ _H5 = ("net.h5", "2-net.h5", "net.weights.h5", "2-weights.h5", "oldest.h5", "lat
 
 _SHARDS = ("net.weights.json", "net_00000.weights.h5")
 
+_SOURCES = Path(__file__).resolve().parents[2] / "conformance" / "sources"
+
+_CAPTURED = tuple(
+    f"model/{name}"
+    for name in ("model.json", "config.json", "training.json", "weights.safetensors",
+                 "optimizer.safetensors", "state.safetensors")
+)  # fmt: skip
+
 _VARIABLES = ("variables/variables.index", "variables/variables.data-00000-of-00001")
 
 TARGETS: Mapping[str, Target] = {
@@ -146,6 +161,7 @@ TARGETS: Mapping[str, Target] = {
     "keras_config": Target(
         _source("a.json"), lambda seeds: seeds.artifacts("net.json", "2-net.json")
     ),
+    "keras_model": Target(_pieces("model", *_CAPTURED), lambda seeds: [_captured(seeds)]),
     "checkpoint_table": Target(
         _checkpoint_table,
         lambda seeds: seeds.artifacts("ckpt.index", f"export/{_VARIABLES[0]}"),

@@ -157,9 +157,8 @@ def test_run_on_the_command_line(bundle: Bundle, tmp_path: Path) -> None:
     ],
 )
 def test_what_run_refuses(
-    bundle: Bundle, arguments: tuple[str, ...], status: int, text: str, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    bundle: Bundle, arguments: tuple[str, ...], status: int, text: str, tmp_path: Path
+) -> None:
     (tmp_path / "bad.npz").write_bytes(b"no numbers")
     placed = [str(tmp_path / each) if each.endswith(".npz") else each for each in arguments]
     result = CliRunner().invoke(cli, ["run", str(bundle.location), *placed])

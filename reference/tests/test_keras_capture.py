@@ -525,3 +525,43 @@ def test_processes_write_equal_bytes(tmp_path: Path) -> None:
         )
         found.append(path.read_bytes())
     assert found[0] == found[1]
+
+
+_PACK_HERE = """
+import sys, keras, numpy as np, modelbundle as mb
+keras.utils.set_random_seed(7)
+inputs = keras.Input((4,), name="x")
+h = keras.layers.Dense(8, dtype="mixed_bfloat16", name="a")(inputs)
+h = keras.layers.BatchNormalization(name="norm")(keras.layers.Dropout(0.5, name="drop")(h))
+model = keras.Model(inputs, keras.layers.Dense(1, name="out")(h), name="net")
+model.compile("adam", "mse", metrics=["mae"])
+x = np.random.default_rng(0).random((32, 4))
+model.fit(x, x[:, :1], batch_size=8, verbose=0)
+mb.pack(model, sys.argv[1])
+a, norm = model.get_layer("a"), model.get_layer("norm")
+for path, variable in (("a/kernel", a.kernel), ("norm/moving_mean", norm.moving_mean)):
+    found = mb.open(sys.argv[1]).tensors[path].numpy()
+    assert np.array_equal(found, keras.ops.convert_to_numpy(variable)), path
+"""
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_backends(tmp_path: Path, backend: str) -> None:
+    path = tmp_path / "net.modelbundle"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    subprocess.run(
+        [sys.executable, "-c", _PACK_HERE, path],
+        env={**environment, "KERAS_BACKEND": backend},
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    assert mb.validate(path).findings == ()
+    bundle = mb.open(path)
+    assert json.loads(bundle.read("model/model.json"))["backend"] == backend
+    assert {name for name, role in roles(bundle).items() if "optimizer" in role} == {
+        "optimizer/iteration", "optimizer/learning_rate",
+        *(f"optimizer/{slot}/{name}" for slot in ("momentum", "velocity")
+          for name, role in roles(bundle).items() if role == "trainable"),
+    }  # fmt: skip
+    assert set(roles(bundle).values()) == set(captured.FILE_OF_ROLE)

@@ -9,7 +9,7 @@ there is no such model, an engine's own outputs are kept, and the grade says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,6 +35,8 @@ Inputs = Mapping[str, Array]
 _Value = TypeVar("_Value")
 
 ROOT = "vectors.golden"
+GIVEN, EXACT = "given", "exact"
+"""Names of vectors: of inputs that somebody gave, and of exact ones."""
 
 
 @dataclass(frozen=True)
@@ -101,47 +103,37 @@ def make(bundle: Bundle, inputs: Inputs | None = None, *, seed: int = 0) -> Made
 
 def _of_keras(bundle: Bundle, component: Component, inputs: Inputs | None, seed: int) -> Made:
     """Vectors of a Keras model: as given or drawn, and exact ones where its weights allow it."""
-    where = component.id
-    made = Made()
-    for name, given in _sets(bundle, called(bundle, component), inputs, seed):
-        if isinstance(given, str):
-            return made + Made(notes=(f"{where}: {given}",))
-        found = _measured(bundle, where, name, given, seed)
-        if isinstance(found, str):
-            return made + Made(notes=(f"{where}: {found}",))
-        if name != "exact" or found.exact:
-            drawn = None if name == "given" else seed
-            made += Made((_vector(where, name, given, found, drawn),), found.notes)
-    return made
-
-
-def _measured(
-    bundle: Bundle, component: str, name: str, given: Inputs, seed: int
-) -> Reference64 | str:
-    arrays = list(given.values())
+    where, ports = component.id, called(bundle, component)
     try:
-        return measure(str(bundle.location), component, arrays, seed=seed, noise=name != "exact")
-    except NoReferenceError as error:
-        return str(error)
+        name, given = _chosen(bundle, ports, inputs, seed)
+        whole = _whole(bundle, ports, seed)
+        model = str(bundle.location), where
+        found = measure(*model, list(given.values()), whole=list(whole.values()), seed=seed)
+        made = Made((_vector(where, name, given, found, seed),), found.notes)
+        if not found.whole_exact:
+            return made
+        exact = measure(*model, list(whole.values()), seed=seed, noise=False)
+        return made + Made((_vector(where, EXACT, whole, exact, seed),), exact.notes)
+    except (ValueError, NoReferenceError) as error:
+        return Made(notes=(f"{where}: {error}",))
 
 
-def _sets(
+def _chosen(
     bundle: Bundle, ports: Sequence[Port], inputs: Inputs | None, seed: int
-) -> Iterator[tuple[str, dict[str, Array] | str]]:
-    """The sets of inputs to compute, by name; text where there can be none."""
-    vocabulary = drawing.vocabulary_of(bundle)
-    try:
-        if inputs is not None:
-            yield "given", fitted(ports, inputs)
-        elif not ports:
-            yield "drawn", "its inputs are not known: give some"
-            return
-        else:
-            yield "drawn", drawing.draw(ports, seed, vocabulary)
-        if ports and all(port.dtype == "float32" for port in ports):
-            yield "exact", drawing.draw(ports, seed, vocabulary, whole=True)
-    except ValueError as error:
-        yield "drawn", str(error)
+) -> tuple[str, dict[str, Array]]:
+    """The inputs as given, or drawn, and what they are called; raises `ValueError`."""
+    if inputs is not None:
+        return GIVEN, fitted(ports, inputs)
+    if not ports:
+        raise ValueError("its inputs are not known: give some")
+    return "drawn", drawing.draw(ports, seed, drawing.vocabulary_of(bundle))
+
+
+def _whole(bundle: Bundle, ports: Sequence[Port], seed: int) -> dict[str, Array]:
+    """Small integers as floats, for a model that takes nothing but floats; else nothing."""
+    if not ports or any(port.dtype != "float32" or port.shape is None for port in ports):
+        return {}
+    return drawing.draw(ports, seed, drawing.vocabulary_of(bundle), whole=True)
 
 
 def fitted(ports: Sequence[Port], inputs: Inputs) -> dict[str, Array]:
@@ -163,10 +155,8 @@ def fitted(ports: Sequence[Port], inputs: Inputs) -> dict[str, Array]:
     return {port.name: np.asarray(inputs[port.name]) for port in ports}
 
 
-def _vector(
-    component: str, name: str, given: Inputs, found: Reference64, seed: int | None
-) -> Vector:
-    exact = name == "exact"
+def _vector(component: str, name: str, given: Inputs, found: Reference64, seed: int) -> Vector:
+    exact = name == EXACT
     return Vector(
         component,
         CALL,
@@ -177,8 +167,8 @@ def _vector(
         found.references,
         found.agreement,
         exact,
-        seed,
-        (RUNS, seed or 0) if found.traced else None,
+        None if name == GIVEN else seed,
+        (RUNS, seed) if found.traced else None,
         found.unmodelled,
     )
 
@@ -205,16 +195,15 @@ def _of_graph(
             adopted += (moved,)
     if adopted:
         return Made(adopted)
-    name, given = next(iter(_sets(bundle, signature.inputs, inputs, seed)))
-    if isinstance(given, str):
-        return Made(notes=(f"{where}: {given}",))
+    try:
+        name, given = _chosen(bundle, signature.inputs, inputs, seed)
+    except ValueError as error:
+        return Made(notes=(f"{where}: {error}",))
     outputs = _run(bundle, signature, given)
     if isinstance(outputs, str):
         return Made(notes=(f"{where}: {outputs}",))
-    return Made(
-        (_consistent(signature, name, given, outputs, None if name == "given" else seed),),
-        (f"{where}: consistent only, since no float64 route computes it",),
-    )
+    vector = _consistent(signature, name, given, outputs, None if name == GIVEN else seed)
+    return Made((vector,), (f"{where}: consistent only, since no float64 route computes it",))
 
 
 def _moved(vector: Vector, signature: Signature) -> Vector | None:

@@ -194,12 +194,8 @@ def _judged(vector: Vector, engine: str, setup: Setup, runs: Sequence[_Run]) -> 
     reasons = [f"{name}: {j.reason}" for name, j in judgements.items() if j.outcome == "fail"]
     consistent = vector.grade == "consistent" or "unjudged" in outcomes
     status: Status = "fail" if "fail" in outcomes else "consistent" if consistent else "pass"
-    row = _row(vector, engine, setup, status, "; ".join(reasons))
-    return Row(
-        **{name: getattr(row, name) for name in row.__slots__[:6]},
-        precision=row.precision,
-        status=status,
-        reason=row.reason,
+    return replace(
+        _row(vector, engine, setup, status, "; ".join(reasons)),
         version=first.description.version,
         judgements=judgements,
         repeatable=all(_same(first.outputs, run.outputs) for run in runs),

@@ -53,6 +53,7 @@ class Reference64:
     references: tuple[Reference, ...]
     agreement: int | None
     exact: bool
+    whole_exact: bool
     traced: bool
     unmodelled: tuple[str, ...]
     notes: tuple[str, ...]
@@ -79,6 +80,7 @@ def measure(
     component: str,
     inputs: Sequence[Array],
     *,
+    whole: Sequence[Array] = (),
     seed: int = 0,
     noise: bool = True,
     deadline: float = DEADLINE_SECONDS,
@@ -86,10 +88,13 @@ def measure(
     """Compute the model on every route that is here.
 
     `model` is a bundle, of which `component` is the Keras config, or a file that Keras saved.
-    `inputs` are in the model's order, floats in the dtype of the port. Raises `NoReferenceError`
-    where no route gives anything.
+    `inputs` are in the model's order, floats in the dtype of the port; `whole` are others of which
+    is asked only whether they would be exact. Raises `NoReferenceError` where no route gives
+    anything.
     """
     request = {"model": str(model), "component": component, "seed": seed, "noise": noise}
+    inputs = [*inputs, *whole]
+    request["whole"] = len(whole)
     notes: list[str] = []
     answers = []
     for backends in (("jax",), _SECOND):
@@ -173,6 +178,7 @@ def _combined(answers: Sequence[_Answer], notes: list[str]) -> Reference64:
         tuple(Reference(a.about["engine"], a.about["version"], "float64") for a in answers),
         agreement,
         bool(first.about.get("exact")),
+        bool(first.about.get("whole_exact")),
         traced,
         tuple(first.about.get("unmodelled", ())),
         tuple(notes),

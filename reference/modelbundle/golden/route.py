@@ -164,7 +164,9 @@ def traced(model: Any, arrays: Sequence[Array]) -> tuple[Any, list[Any]]:
     return program, jax.tree_util.tree_leaves((trainable, others, inputs))
 
 
-def answer(request: Mapping[str, Any], inputs: Sequence[Array]) -> dict[str, Array]:
+def answer(
+    request: Mapping[str, Any], inputs: Sequence[Array], whole: Sequence[Array]
+) -> dict[str, Array]:
     """Everything that was asked for, as arrays by name; `about` is a JSON document."""
     import keras
 
@@ -188,6 +190,7 @@ def answer(request: Mapping[str, Any], inputs: Sequence[Array]) -> dict[str, Arr
         made: dict[str, Array] = {}
     else:
         outputs, made = _on_trace(model, inputs, request, about)
+        about["whole_exact"] = bool(whole) and _is_exact(model, whole)
     about.update(ports(narrow, inputs, outputs))
     made.update({f"y/{at}": array for at, array in enumerate(outputs)})
     return made | {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)}
@@ -202,6 +205,16 @@ def _widened(model: Any, notes: list[str], *, needed: bool) -> Any:
             raise
         notes.append(f"traced as it is, since its config could not be rebuilt: {error}")
         return model
+
+
+def _is_exact(model: Any, inputs: Sequence[Array]) -> bool:
+    """Whether float32 would compute the outputs of `inputs` without rounding."""
+    from modelbundle.golden.exactness import Exactness
+    from modelbundle.golden.trace import evaluate
+
+    exactness = Exactness()
+    evaluate(*traced(model, inputs), exactness)
+    return exactness.exact
 
 
 def _on_trace(
@@ -237,9 +250,10 @@ def main(arguments: Sequence[str]) -> int:
     """Answer the request; what fails is told in the answer."""
     request = json.loads(Path(arguments[0]).read_text("utf-8"))
     with np.load(request["inputs"], allow_pickle=False) as stored:
-        inputs = [stored[name] for name in request["names"]]
+        arrays = [stored[name] for name in request["names"]]
+    count = len(arrays) - request.get("whole", 0)
     try:
-        made = answer(request, inputs)
+        made = answer(request, arrays[:count], arrays[count:])
     except Exception as error:  # told to the parent, which decides
         text = json.dumps({"error": f"{type(error).__name__}: {error}"})
         made = {"about": np.frombuffer(text.encode(), np.uint8)}

@@ -198,6 +198,8 @@ def _details(component: Component) -> str | None:
     """The properties that tell one component of its kind from another, as text."""
     keys = ("layout", "form", "dialect", "keys")
     texts = [value for key in keys if isinstance(value := component.properties.get(key), str)]
+    if isinstance(selection := component.properties.get("selection"), list):
+        texts += [text for text in selection if isinstance(text, str)]
     return ", ".join(map(clip, texts)) or None
 
 

@@ -21,7 +21,14 @@ from modelbundle.core import dtypes
 from modelbundle.keras.binding_plan import AUTOMATIC, Match, Plan, make_plan
 from modelbundle.keras.binding_report import Ambiguity, BindingError, BindingReport
 from modelbundle.keras.matching import WEIGHTS, Named
-from modelbundle.keras.naming import family_of, is_captured, roots_of, sources_of, targets_of
+from modelbundle.keras.naming import (
+    family_of,
+    has_numbers,
+    is_captured,
+    roots_of,
+    sources_of,
+    targets_of,
+)
 from modelbundle.keras.optimizers import classes_in, classes_of
 
 if TYPE_CHECKING:
@@ -64,7 +71,7 @@ def load_into(
     Raises `BindingError`, with the report, where the match is not full and not `partial`, or
     nothing binds, and `BundleError` where a tensor is damaged; `target` is then as before.
     """
-    targets = targets_of(target, roles)
+    targets = targets_of(target, roles, numbered=has_numbers(bundle))
 
     def plan_for(root: str | None) -> Plan:
         sources = _sources(bundle, target, roles, root)
@@ -93,10 +100,10 @@ def transfer(
     """
     if isinstance(source, Bundle):
         return load_into(source, target, match=match, partial=partial, cast=cast, roles=roles)
-    sources: Sequence[Named] = targets_of(source, roles)
+    sources: Sequence[Named] = targets_of(source, roles, numbered=False)
     if "optimizer" in roles and not isinstance(source, Mapping):
         sources = _of_same_optimizer(sources, classes_of(source.optimizer), target)
-    targets = targets_of(target, roles)
+    targets = targets_of(target, roles, numbered=False)
     plan = make_plan(targets, sources, target, match, paths_hold=True, cast=cast)
     _demand(plan, partial, by_mapping=isinstance(target, Mapping))
     return _apply(plan, (_read(plan.sources[of]) for _, of in plan.pairs))

@@ -78,7 +78,8 @@ def _carried(bundle: Bundle, family: Collection[str]) -> Iterator[tuple[str, Los
     counts = _tensors_by_role(bundle, family)
     for role, what in _STATE.items():
         if counts[role]:
-            yield role, Loss(what, f"{counts[role]} tensors")
+            plural = "" if counts[role] == 1 else "s"
+            yield role, Loss(what, f"{counts[role]} tensor{plural}")
 
 
 _KINDS = {

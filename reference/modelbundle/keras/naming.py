@@ -66,6 +66,11 @@ def roots_of(bundle: Bundle) -> list[str]:
     return [c.id for c in sorted(found, key=lambda c: (c.kind != CAPTURED, c.id))]
 
 
+def has_numbers(bundle: Bundle) -> bool:
+    """Whether a tensor is called by a number, as those of `.weights.h5` are without a config."""
+    return any(name.rpartition("/")[2].isdecimal() for name in bundle.index.names)
+
+
 def family_of(bundle: Bundle, component: str | None) -> frozenset[str]:
     """A component and what is derived from it; all of them for None. Raises `KeyError`."""
     parents = {item.id: item.derived_from for item in bundle.manifest.components}
@@ -139,23 +144,26 @@ def _normal(names: Iterable[str]) -> frozenset[str]:
     return frozenset(map(normal, names))
 
 
-def targets_of(target: Any, roles: Collection[str]) -> tuple[Named, ...]:
+def targets_of(target: Any, roles: Collection[str], *, numbered: bool = True) -> tuple[Named, ...]:
     """The variables of a model, a layer or a mapping that have one of `roles`.
 
     Values of a mapping are variables, or layers, whose variables are then called `KEY/NAME`.
+    `numbered`: with their numbers as names too, which takes a while to find out.
     """
     if isinstance(target, Mapping):
-        return tuple(_of_mapping(target, roles))
+        return tuple(_of_mapping(target, roles, numbered))
     training = not {"optimizer", "metric"}.isdisjoint(roles)
     items = [item for item in owned(target, training=training) if item.role in roles]
-    called, numbered = _layer_names(target), _numbered_names(target)
+    called, by_number = _layer_names(target), defaultdict[int, set[str]](set)
+    if numbered:
+        by_number = _numbered_names(target)
     return tuple(
         variable_as(
             item.name,
             item.variable,
             item.role,
             paths={item.name},
-            names=numbered[id(item.variable)].union(
+            names=by_number[id(item.variable)].union(
                 _own_names(item)
                 if item.role == "optimizer"
                 else {*_rooted(target, called(item.owner, item.name)), item.variable.path}
@@ -202,10 +210,12 @@ def _value(variable: Any) -> Any:
     return ops.convert_to_numpy(getattr(variable, "value", variable))
 
 
-def _of_mapping(target: Mapping[str, Any], roles: Collection[str]) -> Iterator[Named]:
+def _of_mapping(
+    target: Mapping[str, Any], roles: Collection[str], numbered: bool
+) -> Iterator[Named]:
     for key, value in target.items():
         if hasattr(value, "trainable_variables"):
-            for item in targets_of(value, roles):
+            for item in targets_of(value, roles, numbered=numbered):
                 name, names = f"{key}/{item.name}", {f"{key}/{each}" for each in item.names}
                 yield variable_as(name, item.value, item.role, {name}, names)
         else:
@@ -241,7 +251,7 @@ def _numbered_names(target: Any) -> defaultdict[int, set[str]]:
     """By identity of a variable: `LAYER/NUMBER`, as `.weights.h5` has it without a config."""
     objects = stored_paths.objects(target)
     found: defaultdict[int, set[str]] = defaultdict(set)
-    for path, variable in stored_paths.variables(target).items():
+    for path, variable in stored_paths.variables(target, objects).items():
         owner, _, number = path.rpartition("/vars/")
         steps = owner.split("/")
         if not path.startswith(("optimizer/", "vars/")):

@@ -10,7 +10,7 @@ numbered below it (`layers/dense_1/vars/0`). The walk is that of `keras.src.savi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 
@@ -19,15 +19,17 @@ def objects(target: Any) -> dict[str, Any]:
     return dict(_walk(target, "", set()))
 
 
-def variables(target: Any) -> dict[str, Any]:
+def variables(target: Any, found: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The variable that Keras saves under each path `OBJECT/vars/NUMBER`.
+
+    `found` are the objects of `target`, where they are known.
 
     A variable that two objects save has two paths. What a class saves in a way of its own, by
     values, has none.
     """
     return {
         "/".join(filter(None, (path, "vars", number))): variable
-        for path, item in objects(target).items()
+        for path, item in (objects(target) if found is None else found).items()
         for number, variable in _saved(item)
     }
 

@@ -42,11 +42,12 @@ const TABLE = {
   SeedGenerator: () => [{ name: 'seed_generator_state', role: 'rng' }],
 };
 
-/** Slots of optimizers: names of what is kept for each variable. @type {Record<string, (config: JsonObject) => string[]>} */
+/** Slots of optimizers: names of what is kept for each variable; null where there is more. @type {Record<string, (config: JsonObject) => string[] | null>} */
 const SLOTS = {
   SGD: ({ momentum }) => (momentum ? ['momentum'] : []),
-  Adam: () => ['momentum', 'velocity'], AdamW: () => ['momentum', 'velocity'], Nadam: () => ['momentum', 'velocity'],
+  Adam: () => ['momentum', 'velocity'], AdamW: () => ['momentum', 'velocity'], Lamb: () => ['momentum', 'velocity'],
   Adamax: () => ['momentum', 'norm'], Lion: () => ['momentum'], Adagrad: () => ['accumulator'],
+  RMSprop: ({ momentum, centered }) => (momentum || centered ? null : ['velocity']),
   Adadelta: () => ['accumulated_grad', 'accumulated_delta_var'], Ftrl: () => ['accumulator', 'linear'],
 };
 
