@@ -135,6 +135,11 @@ bench: $(READY) ## Measure speed and memory against the limits, side by side wit
 	$(call say,Benchmarks (some minutes; about 4 GB of disk))
 	PYTHONPATH=reference $(PY) -m benchmarks
 
+.PHONY: calibrate
+calibrate: $(BACKENDS_READY) ## Hold clean engines and faults against the tolerances of chapter 18 (about 15 min)
+	$(call say,Calibration study)
+	$(PY) conformance/calibration/study.py
+
 .PHONY: fuzz
 fuzz: $(FUZZ_READY) ## Fuzz each parser for FUZZ_SECONDS (20)
 	$(call say,Fuzzing each parser for $(FUZZ_SECONDS) s)

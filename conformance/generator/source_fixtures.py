@@ -33,6 +33,8 @@ SOUND_FIXTURES: Mapping[str, tuple[str, Sequence[str]]] = {
     "keras-model/weights": ("The weights of a captured Keras model", ["KMD-01", "KMD-02"]),
     "onnx/raw": ("An ONNX model", ["ONX-01", "ONX-03"]),
     "onnx/external": ("An ONNX model with external data", ["ONX-02"]),
+    "stablehlo/plain": ("A portable graph with constants", ["SHL-01", "SHL-02", "SHL-03", "SHL-04", "SHL-05"]),
+    "stablehlo/platforms": ("A portable graph for one platform", ["SHL-02", "SHL-05"]),
     "tflite/plain": ("A TensorFlow Lite model", ["TFL-01"]),
 }  # fmt: skip
 """Title and rules of what is packed and validates."""
@@ -167,6 +169,14 @@ BROKEN_FIXTURES: Sequence[tuple[str, str, Sequence[str], str]] = (
     ("onnx/external-outside", "External data beyond their file", ["ONX-03"], "onnx/external"),
     ("onnx/length", "A length that is not shape times width", ["ONX-03"], "onnx/raw"),
     ("onnx/shape-bomb", "A shape whose product overflows", ["ONX-03"], "onnx/raw"),
+    ("stablehlo/no-version", "Bytecode that states no version of StableHLO", ["SHL-01"], "stablehlo/plain"),
+    ("stablehlo/no-arguments", "A graph without its arguments file", ["SHL-02"], "stablehlo/plain"),
+    ("stablehlo/port-twice", "An input that is two arguments", ["SHL-02"], "stablehlo/plain"),
+    ("stablehlo/dtype", "A result of an unknown dtype", ["SHL-02"], "stablehlo/plain"),
+    ("stablehlo/no-port", "A result without a name", ["SHL-02"], "stablehlo/plain"),
+    ("stablehlo/version", "Another version of the arguments file", ["SHL-02"], "stablehlo/plain"),
+    ("stablehlo/constant-unused", "A constant that no argument takes", ["SHL-02"], "stablehlo/plain"),
+    ("stablehlo/unbound", "An argument that no tensor is for", ["SHL-03"], "stablehlo/plain"),
     ("tflite/root-outside", "A root outside the file", ["TFL-01"], "tflite/plain"),
     ("tflite/identifier", "Another identifier", ["TFL-01", "SRC-01"], "tflite/plain"),
     ("unknown/text", "A text", ["SRC-01"], "safetensors/plain"),

@@ -37,7 +37,7 @@ SOUND = "Every reader has to give out the same tensors as the library of the for
 ROOTS = {
     "hdf5": "net.h5", "keras-hdf5": "net.h5", "keras-archive": "net.keras", "checkpoint": "ckpt-1",
     "saved-model": "net", "safetensors": "net.safetensors", "keras-config": "net.json",
-    "keras-model": "model", "onnx": "net.onnx", "tflite": "net.tflite", "golden": "vectors.golden",
+    "keras-model": "model", "onnx": "net.onnx", "stablehlo": "net.stablehlo", "tflite": "net.tflite", "golden": "vectors.golden",
 }  # fmt: skip
 OTHER_ROOTS = {
     "keras-hdf5/weights-v3": "net.weights.h5", "keras-hdf5/sharded": "net.weights.json",
@@ -349,6 +349,10 @@ def _disagreements(suite: Suite) -> None:
         ("layers-missing", "A layer that is not required", "keras-config-keras2", "manifest", drop("/requirements/layers/0"), ["REQ-03"], "sources"),
         ("layers-extra", "A layer that no config has", "keras-config-keras2", "manifest", put("/requirements/layers/-", "ZeroPadding9D"), ["REQ-03"], "sources"),
         ("ops-extra", "An op that no graph has", "onnx-raw", "manifest", put("/requirements/ops", ["MatMul"]), ["REQ-03"], "sources"),
+        ("graph-shape", "An argument of another shape than its tensor", "stablehlo-plain", "files", lambda files: files | files_of("stablehlo/shape"), ["SHL-04"], "sources"),
+        ("graph-namespace", "An argument under another name", "stablehlo-plain", "index", put("/namespaces/0/names/0", "karnel"), ["SHL-03", "COM-06"], "sources"),
+        ("graph-signature", "Another signature than the graph's", "stablehlo-plain", "manifest", put("/signatures/0/name", "g"), ["SHL-05"], "sources"),
+        ("graph-version", "Another version than the graph's", "stablehlo-plain", "manifest", put("/components/0/properties/format_version", "0.1.0"), ["SHL-05"], "sources"),
         ("topology", "A topology that is no topology", "keras-config-keras2", "files", lambda files: files | {TOPOLOGY: b"{}"}, ["COM-07"], "documents"),
         ("topology-text", "A topology with a line end", "keras-config-keras2", "files", _spaced, ["JSN-07"], "documents"),
     )  # fmt: skip

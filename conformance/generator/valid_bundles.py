@@ -162,7 +162,6 @@ def _manifests(suite: Suite) -> None:
     signature = {"name": "f", "component": "net", "inputs": ports, "outputs": ports[::-1]}
     all_kinds = [f"org.example.{at}" for at in range(3)] + [
         "card",
-        "stablehlo",
         "tensors",
     ]
     components = [{"id": kind, "kind": kind, "files": []} for kind in all_kinds]

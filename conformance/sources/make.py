@@ -818,6 +818,65 @@ _CAPTURED: Mapping[str, Callable[[], Files]] = {
 for _name, _make in _CAPTURED.items():
     MADE[f"keras-model/{_name}"] = _make
 
+
+def portable_graph(name: str = "", **changes: Any) -> Callable[[], Files]:
+    """y = x @ kernel * scale with both as arguments, as JAX lowers it; the constants hold both.
+
+    `changes` are members of the arguments file; `name` is what the artifact says wrote it.
+    """
+
+    def files() -> Files:
+        import jax
+        from jax import export
+
+        made = [jax.ShapeDtypeStruct(shape, np.float32) for shape in ((1, 2), (2, 2), ())]
+        lowered = export.export(jax.jit(lambda x, kernel, scale: x @ kernel * scale))(*made)
+        artifact = bytes(lowered.mlir_module_serialized)
+        if name:
+            old = artifact[5 : artifact.index(b"\0", 5)]
+            artifact = artifact.replace(old, name.encode().ljust(len(old)))
+        port: dict[str, Any] = {"dtype": "float32", "shape": [1, 2]}
+        value = {
+            "stablehlo_arguments": "1.0-draft",
+            "signature": "f",
+            "arguments": [
+                {"input": "x", **port},
+                {"tensor": "kernel", "dtype": "float32", "shape": [2, 2]},
+                {"tensor": "scale", "dtype": "float32", "shape": []},
+            ],
+            "results": [{"output": "y", **port}],
+            **changes,
+        }
+        constants = {
+            "kernel": ("F32", [2, 2], np.arange(4, dtype="<f4").tobytes()),
+            "scale": ("F32", [], np.float32(2).tobytes()),
+        }
+        return {
+            "net.stablehlo": artifact,
+            "net.stablehlo.arguments.json": (json.dumps(value, indent=1) + "\n").encode(),
+            "net.stablehlo.constants.safetensors": _laid_out(constants),
+        }
+
+    return files
+
+
+_PORT = {"dtype": "float32", "shape": [1, 2]}
+_KERNEL = {"tensor": "kernel", "dtype": "float32", "shape": [2, 2]}
+_SCALE = {"tensor": "scale", "dtype": "float32", "shape": []}
+MADE |= {
+    "stablehlo/plain": portable_graph(),
+    "stablehlo/platforms": portable_graph(platforms=["cpu"]),
+    "stablehlo/no-version": portable_graph("MLIR23.0.0git"),
+    "stablehlo/no-arguments": lambda: {"net.stablehlo": portable_graph()()["net.stablehlo"]},
+    "stablehlo/port-twice": portable_graph(arguments=[{"input": "x", **_PORT}, {"input": "x", **_PORT}, _KERNEL, _SCALE]),
+    "stablehlo/dtype": portable_graph(results=[{"output": "y", "dtype": "float31", "shape": [1, 2]}]),
+    "stablehlo/no-port": portable_graph(results=[_PORT]),
+    "stablehlo/version": portable_graph(stablehlo_arguments="2.0-drafts"),
+    "stablehlo/constant-unused": portable_graph(arguments=[{"input": "x", **_PORT}, {"input": "a kernel", **_PORT}, _SCALE]),
+    "stablehlo/unbound": portable_graph(arguments=[{"input": "x", **_PORT}, _KERNEL, _SCALE, {**_SCALE, "tensor": "shift"}]),
+    "stablehlo/shape": portable_graph(arguments=[{"input": "x", **_PORT}, {**_KERNEL, "shape": [4, 1]}, _SCALE]),
+}  # fmt: skip
+
 MADE["unknown/text"] = lambda: {"net.txt": b"no model\n"}
 MADE["unknown/pickle"] = lambda: {"net.bin": b"\x80\x04\x95\x0c\0\0\0\0\0\0\0\x8c\x02os\x94."}
 

@@ -161,6 +161,15 @@ def inputs_of(name: str, signature: str, rows: int = 3) -> Arrays:
     return {"x": np.random.default_rng(1).random(shape, np.float32)}
 
 
+def natively(path: Path, signature: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    """What TensorFlow computes of the SavedModel on disk, all of it loaded by TensorFlow."""
+    import tensorflow as tf
+
+    given = {k: tf.constant(v.tolist() if v.dtype == object else v) for k, v in inputs.items()}
+    function = tf.saved_model.load(str(path)).signatures[signature]
+    return {name: value.numpy() for name, value in function(**given).items()}
+
+
 def save_keras_file(path: Path) -> Path:
     import keras
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from engine_models import SAVED_MODELS, inputs_of, save_module
+from engine_models import SAVED_MODELS, inputs_of, natively, save_module
 
 from modelbundle.bundle import Bundle, open_bundle
 from modelbundle.core.findings import BundleError
@@ -20,15 +19,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:.*tf.lookup.*:DeprecationWarning"),
 ]
-
-
-def natively(path: Path, signature: str, inputs: dict[str, Any]) -> dict[str, Any]:
-    """What TensorFlow computes of the SavedModel on disk, all of it loaded by TensorFlow."""
-    import tensorflow as tf
-
-    given = {k: tf.constant(v.tolist() if v.dtype == object else v) for k, v in inputs.items()}
-    function = tf.saved_model.load(str(path)).signatures[signature]
-    return {name: value.numpy() for name, value in function(**given).items()}
 
 
 @pytest.mark.parametrize("name", SAVED_MODELS)

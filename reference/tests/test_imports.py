@@ -33,6 +33,10 @@ LIVE = {"keras", "engines", "golden"}
 FRAMEWORKS = {"tensorflow", "keras", "tf_keras", "jax", "jaxlib", "torch", "onnx", "safetensors"}
 
 
+ROOMS = ("engines.", "golden.", "keras.")
+"""Rooms that import frameworks, where a function needs one and never with the module."""
+
+
 def modules() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
@@ -42,13 +46,15 @@ def name_of(path: Path) -> str:
     return ".".join(part for part in parts if part != "__init__")
 
 
-def imports_of(path: Path) -> Iterator[str]:
-    """Modules that the file imports anywhere, those for the type checker alone left out."""
+def imports_of(path: Path, *, functions: bool = True) -> Iterator[str]:
+    """Modules that the file imports, those for the type checker alone left out, and those that
+    `functions` import where they are not asked for."""
     tree = ast.parse(path.read_text("utf-8"))
     skipped = {
         inner
         for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        if (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+        or (isinstance(node, ast.FunctionDef) and not functions)
         for inner in ast.walk(node)
     }
     for node in ast.walk(tree):

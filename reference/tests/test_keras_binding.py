@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -478,3 +481,37 @@ def test_what_path_and_name_disagree_on_binds_only_where_one_of_them_is_whole() 
 )
 def test_the_form_in_which_names_are_compared(name: str, form: str) -> None:
     assert normal(name) == form
+
+
+_BIND_HERE = """
+import sys
+import keras
+import keras_models as models
+import modelbundle as mb
+source, folder = models.nested(), sys.argv[1]
+source.save_weights(f"{folder}/net.weights.h5")
+for number, given in enumerate((source, f"{folder}/net.weights.h5")):
+    mb.pack(given, f"{folder}/{number}")
+    target = models.nested()
+    assert mb.open(f"{folder}/{number}").load_into(target).complete
+    assert models.same_values(source, target)
+target = models.nested()
+assert mb.transfer(source, target).complete
+assert models.same_values(source, target)
+print(mb.open(f"{folder}/0").export(f"{folder}/out.keras"))
+assert models.same_values(source, keras.models.load_model(f"{folder}/out.keras"))
+"""
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_backends(tmp_path: Path, backend: str) -> None:
+    subprocess.run(
+        [sys.executable, "-c", _BIND_HERE, str(tmp_path)],
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)]),
+            "KERAS_BACKEND": backend,
+        },
+        check=True,
+    )

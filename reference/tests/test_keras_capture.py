@@ -138,6 +138,8 @@ def test_selections(keras: Any, tmp_path: Path) -> None:
     assert "model/config.json" not in weights.manifest.by_path
     assert roles(weights) == roles(inference)
     assert whole > set(inference.manifest.by_path) > {"model/weights.safetensors"}
+    alone = packed(model, tmp_path, include=["training"])
+    assert set(roles(alone).values()) == {"optimizer", "metric", "rng"}
     for wrong in (("everything",), ()):
         with pytest.raises(ValueError, match="include takes"):
             mb.pack(model, tmp_path / "no", include=wrong)
@@ -235,6 +237,13 @@ def test_a_learning_rate_schedule(keras: Any, tmp_path: Path) -> None:
     model = dense(keras, optimizer=keras.optimizers.SGD(schedule, momentum=0.9))
     found = training(packed(model, tmp_path))["optimizer"]
     assert found["config"]["learning_rate"]["config"]["alpha"] == 0.5
+
+
+def test_averages_of_weights(keras: Any, tmp_path: Path) -> None:
+    bundle = packed(dense(keras, optimizer=keras.optimizers.Adam(use_ema=True)), tmp_path)
+    served = {t.attributes["of"] for t in bundle.tensors.values() if "of" in t.attributes}
+    assert served == {name for name, role in roles(bundle).items() if role == "trainable"}
+    assert len([name for name, role in roles(bundle).items() if role == "optimizer"]) == 2 + 3 * 6
 
 
 def test_loss_scaling_under_mixed_precision(keras: Any, tmp_path: Path) -> None:

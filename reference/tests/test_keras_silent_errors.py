@@ -282,6 +282,8 @@ def test_9_tuples_integer_keys_and_infinity_in_a_config(tmp_path: Path) -> None:
     with mb.open(tmp_path / "b") as bundle:
         kept = bundle.to_keras().get_layer("made")
         json.loads(bundle.read("model/config.json"), parse_constant=_refuse)
+        report = bundle.export(tmp_path / "again.keras")
+    assert "keys that are no strings, infinity or NaN, tuples" in str(report)
     assert (kept.sizes, kept.names, kept.limit) == ((1, (2, 3)), {0: "a"}, float("inf"))
     assert isinstance(kept.sizes, tuple) and isinstance(kept.sizes[1], tuple)
 

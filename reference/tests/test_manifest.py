@@ -302,7 +302,7 @@ def test_known_kinds(pointer: str, component: Json) -> None:
     assert f"manifest.json#/components/0{pointer}" in places
 
 
-@pytest.mark.parametrize("kind", ["card", "stablehlo", "tensors"])
+@pytest.mark.parametrize("kind", ["card", "tensors"])
 def test_reserved_kinds_are_unknown(kind: str) -> None:
     value = manifest_json()
     value["components"][0]["kind"] = kind

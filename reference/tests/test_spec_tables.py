@@ -66,6 +66,7 @@ LIMIT_ROWS = {
     "safetensors: header; index of a set": "safetensors_header_bytes",
     "checkpoint: `.index`": "table_bytes",
     "`saved_model.pb`, `.onnx`": "protobuf_bytes",
+    "golden vectors: file": "golden_bytes",
 }
 """Rows of chapter 16 with the member of `LIMITS` that each states."""
 

@@ -44,6 +44,10 @@ try:
     bundle.to_keras()
 except mb.BundleError as error:
     print(error)
+answer = bundle.run({"args_0": x}, "serving_default", engine="tensorflow")
+np.testing.assert_allclose(answer["output_0"], outputs, rtol=1e-6)
+
+# It is a SavedModel, which TensorFlow loads by itself.
 mb.unpack(bundle, "unpacked", only=["model.graph"])
 graph = tf.saved_model.load("unpacked/model.graph")
 np.testing.assert_allclose(graph.serve(x), outputs, rtol=1e-6)

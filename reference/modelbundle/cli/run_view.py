@@ -39,9 +39,6 @@ def run_json(result: Result, written: str | None) -> dict[str, Any]:
 def print_run(result: Result, written: str | None) -> None:
     """Print what ran and what came out."""
     what = result.description
-    version = (
-        what.version if what.engine in what.version.lower() else f"{what.engine} {what.version}"
-    )
     click.echo(f"{shown(result.signature.name)}   {shown(result.signature.component)}")
     click.echo(f"{what.engine} ({shown(what.version)}) on {shown(what.device)}, {what.precision}")
     click.echo(f"prepared in {result.prepare_seconds:.2f} s, run in {result.run_seconds:.3f} s")

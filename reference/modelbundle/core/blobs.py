@@ -79,6 +79,11 @@ class SliceBlob:
         check_range(self.size, offset, len(target))
         read_into(self.blob, self.start + offset, target)
 
+    def resident(self, offset: int, length: int) -> memoryview | None:
+        """See `resident`."""
+        check_range(self.size, offset, length)
+        return resident(self.blob, self.start + offset, length)
+
 
 class ComposedBlob:
     """Slices of other blobs, one after another."""
@@ -115,6 +120,11 @@ class ComposedBlob:
             yield piece, start, taken
             offset, length, at = offset + taken, length - taken, at + 1
 
+    def resident(self, offset: int, length: int) -> memoryview | None:
+        """See `resident`."""
+        piece = self.one_slice(offset, length)
+        return None if piece is None else piece.resident(0, length)
+
     def one_slice(self, offset: int, length: int) -> SliceBlob | None:
         """The range as a slice of the one blob that it lies in; None where it lies in several."""
         check_range(self.size, offset, length)
@@ -139,6 +149,12 @@ def read_into(blob: Blob, offset: int, target: memoryview) -> None:
         target[:] = blob.read(offset, len(target))
     else:
         fill(offset, target)
+
+
+def resident(blob: Blob, offset: int, length: int) -> memoryview | None:
+    """Bytes of `blob` where they lie in memory already (`resident` of its own), else None."""
+    show = getattr(blob, "resident", None)
+    return None if show is None else show(offset, length)
 
 
 def walk(blob: Blob, chunk: int = CHUNK_BYTES) -> Iterator[bytes]:

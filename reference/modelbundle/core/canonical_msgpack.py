@@ -2,7 +2,8 @@
 
 Bytes are checked before a value is made of them: each declared length against the bytes that
 remain, the form against the only one allowed, the number of values against the limits. So what is
-decoded takes memory in proportion to its bytes. Layout: https://github.com/msgpack/msgpack
+decoded takes memory in proportion to its bytes, and with `views` little beyond them.
+Layout: https://github.com/msgpack/msgpack
 
     >>> encode({"b": 1, "a": b""}).hex()
     '82a161c400a16201'
@@ -10,12 +11,14 @@ decoded takes memory in proportion to its bytes. Layout: https://github.com/msgp
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgpack
 
 from modelbundle.core.findings import BundleError, checks, refuse
 from modelbundle.core.limits import LIMITS
+from modelbundle.core.texts import Texts
 
 _Kind = Literal["int", "str", "bin", "array", "map", "signed", "foreign"]
 
@@ -50,47 +53,45 @@ def _sorted(value: Any) -> Any:
     return value
 
 
-def decode(data: bytes, place: str) -> dict[str, Any]:
-    """The map that `data` holds; raises `BundleError` (MSG-01 to MSG-04)."""
-    _Check(data, place).run()
-    return _unpack(data, place)
+def decode(data: bytes, place: str, *, views: bool = False) -> dict[str, Any]:
+    """The map that `data` holds; raises `BundleError` (MSG-01 to MSG-04).
+
+    With `views`, a `bin` is a memoryview of `data`, and an array of strings, one at least, is
+    `Texts` over it.
+    """
+    return _Decoder(data, place, views).run()
 
 
-@checks("MSG-04")
-def _unpack(data: bytes, place: str) -> dict[str, Any]:
-    try:
-        value: dict[str, Any] = msgpack.unpackb(data, raw=False)
-    except ValueError as error:
-        raise refuse("MSG-04", place, "well-formed MessagePack, strings in UTF-8", error) from None
-    return value
+class _Decoder:
+    """One walk over the bytes of a document."""
 
-
-class _Check:
-    """One walk over the bytes of a document; nothing is made of them."""
-
-    def __init__(self, data: bytes, place: str) -> None:
+    def __init__(self, data: bytes, place: str, views: bool) -> None:
         self._data = data
         self._place = place
+        self._views = views
         self._room = LIMITS.msgpack_values + len(data) // 8
 
     @checks("MSG-01", "MSG-02", "MSG-03")
-    def run(self) -> None:
-        """Raise `BundleError` unless the document is a map in canonical form."""
+    def run(self) -> dict[str, Any]:
+        """The document; raises `BundleError` unless it is a map in canonical form."""
         if not self._data:
             raise self._refuse("MSG-04", 0, "a map", "no bytes")
         if self._head(0)[0] != "map":
             raise self._refuse("MSG-02", 0, "a map", f"0x{self._data[0]:02x}")
-        end = self._value(0, 0)
+        value, end = self._value(0, 0)
         if end != len(self._data):
             raise self._refuse("MSG-01", end, "the end of the file", "more bytes")
+        document: dict[str, Any] = value
+        return document
 
-    def _value(self, at: int, depth: int) -> int:
-        """Where the value at `at`, inside `depth` others, ends."""
+    def _value(self, at: int, depth: int) -> tuple[Any, int]:
+        """The value at `at`, inside `depth` others, and where it ends."""
         kind, number, start = self._head(at)
         if kind == "int":
-            return start
+            return number, start
         if kind in ("str", "bin"):
-            return self._within(at, start + number)
+            end = self._within(at, start + number)
+            return (self._text(start, end) if kind == "str" else self._bytes(start, end)), end
         if depth >= LIMITS.msgpack_depth:
             raise self._refuse("MSG-03", at, f"at most {LIMITS.msgpack_depth} levels", "more")
         self._room -= number
@@ -102,20 +103,59 @@ class _Check:
         self._within(at, start + number)
         return self._array(start, number, depth + 1)
 
-    def _array(self, at: int, count: int, depth: int) -> int:
-        data, last = self._data, len(self._data) - 1
+    def _bytes(self, start: int, end: int) -> bytes | memoryview:
+        return memoryview(self._data)[start:end] if self._views else self._data[start:end]
+
+    @checks("MSG-04")
+    def _text(self, start: int, end: int) -> str:
+        try:
+            return self._data[start:end].decode()
+        except ValueError as error:
+            raise self._refuse("MSG-04", start, "a string in UTF-8", error) from None
+
+    def _array(self, at: int, count: int, depth: int) -> tuple[Sequence[Any], int]:
+        texts, at = self._texts(at, count)
+        if self._views and texts and len(texts) == count:
+            return texts, at
+        items: list[Any] = list(texts)
+        for _ in range(count - len(items)):
+            item, at = self._value(at, depth)
+            items.append(item)
+        return items, at
+
+    def _texts(self, at: int, count: int) -> tuple[Texts, int]:
+        """The strings that an array of `count` items at `at` begins with, and where they end."""
+        data, last, texts = self._data, len(self._data) - 1, Texts(self._data)
+        add = texts.add
         for _ in range(count):
             head = data[at] if at < last else 0
             if 0xA0 <= head <= 0xBF:  # names, by far the most there is: no call for each
-                at += head - 0x9F
+                start, end = at + 1, at + head - 0x9F
             elif head == 0xD9 and data[at + 1] >= 0x20:
-                at += data[at + 1] + 2
+                start, end = at + 2, at + data[at + 1] + 2
             else:
-                at = self._value(at, depth)
-        return self._within(at, at)
+                kind, length, start = self._head(at)
+                if kind != "str":
+                    break
+                end = start + length
+            add(start, end)
+            at = end
+        self._within(at, at)
+        for first, block in texts.blocks():
+            self._check_block(texts, first, block)
+        return texts, at
 
-    def _map(self, at: int, count: int, depth: int) -> int:
+    def _check_block(self, texts: Texts, first: int, block: bytes) -> None:
+        """Refuse the first string of a block that is not UTF-8."""
+        try:
+            block.decode()
+        except ValueError:
+            for start, end in texts.spans(first):
+                self._text(start, end)
+
+    def _map(self, at: int, count: int, depth: int) -> tuple[dict[str, Any], int]:
         previous = None
+        found: dict[str, Any] = {}
         for _ in range(count):
             kind, length, start = self._head(at)
             if kind != "str":
@@ -125,8 +165,8 @@ class _Check:
             if previous is not None and key <= previous:
                 raise self._refuse("MSG-01", at, "unique keys that ascend", key)
             previous = key
-            at = self._value(end, depth)
-        return at
+            found[self._text(start, end)], at = self._value(end, depth)
+        return found, at
 
     def _head(self, at: int) -> tuple[_Kind, int, int]:
         """What begins at `at`: its kind, its number, and where what it holds begins."""

@@ -1,4 +1,4 @@
-"""The functions of a bundle: those that its manifest states, and those that its Keras configs imply.
+"""The functions of a bundle: those of its manifest, and those that its Keras configs imply.
 
 A Keras model states no signature; its topology says what it takes. The implied signature is called
 `call`, its inputs are the input layers in the order of the model, and its outputs, of which a

@@ -55,9 +55,7 @@ class StableHloEngine:
 
     def prepare(self, bundle: Bundle, signature: Signature, setup: Setup) -> Session:
         """See `Engine`; raises `BundleError` (RUN-03, RUN-05, RUN-08)."""
-        import jax
-
-        jax.config.update("jax_enable_x64", True)
+        _configure("jax_enable_x64", True)
         component = component_of(bundle, signature)
         device = use_device(setup, place(signature))
         graph = _graph(bundle, component)
@@ -71,12 +69,19 @@ class StableHloEngine:
 ENGINE = StableHloEngine()
 
 
+def _configure(name: str, value: Any) -> None:
+    import jax
+
+    config: Any = jax.config  # typed in part
+    config.update(name, value)
+
+
 def use_device(setup: Setup, where: str) -> Any:
     """JAX's device, which is made ready; raises `UnsupportedError` (RUN-03)."""
     import jax
 
     highest = setup.precision == "float32"
-    jax.config.update("jax_default_matmul_precision", "highest" if highest else "tensorfloat32")
+    _configure("jax_default_matmul_precision", "highest" if highest else "tensorfloat32")
     try:
         devices = jax.devices()
     except (RuntimeError, AssertionError) as error:  # JAX asserts where it has no such plugin
@@ -153,8 +158,9 @@ def exported(artifact: bytes, graph: Graph, platform: str) -> Any:
         "uses_global_constants": bool(scope),
         "_get_vjp": None,
     }
-    known = {field.name for field in dataclasses.fields(export.Exported)}
-    return export.Exported(**{name: value for name, value in values.items() if name in known})
+    make: Any = export.Exported
+    known = {field.name for field in dataclasses.fields(make)}
+    return make(**{name: value for name, value in values.items() if name in known})
 
 
 def _avals(arguments: Sequence[Argument], scope: Any = None) -> tuple[list[Any], Any]:
@@ -196,7 +202,8 @@ class _Session:
             else self._weights[each.tensor or ""]
             for each in self._graph.arguments
         ]
-        results = jax.block_until_ready(self._call(*arguments))
+        wait: Any = jax.block_until_ready
+        results = wait(self._call(*arguments))
         self._device = next(iter(results[0].devices())) if results else self._device
         ports = [str(each.port) for each in self._graph.results]
         signature = self._graph.as_signature("")

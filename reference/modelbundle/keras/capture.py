@@ -52,7 +52,7 @@ def capture(target: Any, root: str = ROOT, include: Iterable[str] = SELECTIONS) 
     found = [item for item in owned(target) if _selected(item, selection)]
     blobs = {item.name: VariableBlob(item.variable) for item in found}
     packed = {path for path, layer in layers(target).items() if _is_int4(layer)}
-    tensors = [_described(item, blobs[item.name], item.owner in packed) for item in found]
+    tensors = [_described(item, blobs, packed=item.owner in packed) for item in found]
     files: dict[str, Blob] = dict(_tensor_files(found, blobs))
     if "architecture" in selection:
         config = config_of(target, f"{root}/{captured.CONFIG}", compiled="training" in selection)
@@ -96,8 +96,10 @@ def _is_int4(layer: Any) -> bool:
     return getattr(layer, "quantization_mode", None) == "int4"
 
 
-def _described(item: Owned, blob: VariableBlob, packed: bool) -> CapturedTensor:
-    attributes = {"slot": item.slot, "of": item.of} if item.slot else {}
+def _described(item: Owned, blobs: Mapping[str, VariableBlob], *, packed: bool) -> CapturedTensor:
+    """The entry of a variable; a slot of a variable that is not captured is told by its name."""
+    blob = blobs[item.name]
+    attributes = {"slot": item.slot, "of": item.of} if item.of in blobs else {}
     if packed and item.name.rpartition("/")[2] in INTEGERS and blob.dtype in _BYTES:
         attributes["packing"] = "int4"
     plain = blob.dtype in _STORED

@@ -7,7 +7,7 @@ report.native, [loss.what for loss in report.lost]
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from modelbundle.bundle import Bundle
 from modelbundle.core.as_json import as_json
 from modelbundle.core.findings import escape
 from modelbundle.keras.naming import family_of
+from modelbundle.sources.keras.exact_values import DICTIONARY, FLOAT, TAGS, TUPLE
 
 _STATE = {"optimizer": "optimizer state", "metric": "metric state", "rng": "random state"}
 _HOLDS: dict[str, frozenset[str]] = {
@@ -28,6 +29,14 @@ _HOLDS: dict[str, frozenset[str]] = {
 """What each format holds beside the weights."""
 
 FORMATS = tuple(_HOLDS)
+
+_KINDS = {
+    "keras.config": ("config", "config"),
+    "training": ("training", "training config"),
+    "assets": ("assets", "assets"),
+    "tensorflow.saved_model": ("graph", "traced graph"),
+}
+_TAGGED = {TUPLE: "tuples", FLOAT: "infinity or NaN", DICTIONARY: "keys that are no strings"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +75,8 @@ def losses(bundle: Bundle, form: str, component: str | None) -> tuple[Loss, ...]
     """What of one model of a bundle the format `form` does not hold."""
     family = family_of(bundle, component)
     held = _HOLDS[form]
-    return tuple(loss for kind, loss in _carried(bundle, family) if kind not in held)
+    found = [loss for kind, loss in _carried(bundle, family) if kind not in held]
+    return (*found, *(_inexact(bundle, family) if "config" in held else ()))
 
 
 def _carried(bundle: Bundle, family: Collection[str]) -> Iterator[tuple[str, Loss]]:
@@ -82,20 +92,24 @@ def _carried(bundle: Bundle, family: Collection[str]) -> Iterator[tuple[str, Los
             yield role, Loss(what, f"{counts[role]} tensor{plural}")
 
 
-_KINDS = {
-    "keras.config": ("config", "config"),
-    "training": ("training", "training config"),
-    "assets": ("assets", "assets"),
-    "tensorflow.saved_model": ("graph", "traced graph"),
-}
-
-
 def _tensors_by_role(bundle: Bundle, family: Collection[str]) -> Counter[str]:
-    roles: Callable[[int], str] = lambda row: bundle.index.row(row).role  # noqa: E731
+    index = bundle.index
     rows = {
         row
-        for space in bundle.index.namespaces
+        for space in index.namespaces
         if space.component in family
         for row in space.tensors.tolist()
     }
-    return Counter(map(roles, rows))
+    return Counter(index.roles[index.role[row]] for row in rows)
+
+
+def _inexact(bundle: Bundle, family: Collection[str]) -> Iterator[Loss]:
+    """Values that a captured config holds and the JSON of Keras does not."""
+    for component in bundle.manifest.components:
+        captured = component.derived_from in family and component.kind == "keras.config"
+        if captured and (tags := sorted(_tags(bundle.read(component.id)))):
+            yield Loss("exact values in the config", ", ".join(_TAGGED[tag] for tag in tags))
+
+
+def _tags(config: bytes) -> set[str]:
+    return {tag for tag in TAGS if f'"class_name":"{tag}"'.encode() in config}

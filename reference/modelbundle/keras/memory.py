@@ -41,6 +41,10 @@ class VariableBlob:
         check_range(self.size, offset, length)
         return self._memory()[offset : offset + length]
 
+    def resident(self, offset: int, length: int) -> memoryview | None:
+        """See `resident` in `core.blobs`."""
+        return None if self._view is None else self._view[offset : offset + length]
+
     def read(self, offset: int, length: int) -> bytes:
         """See `Blob.read`."""
         return bytes(self.view(offset, length))

@@ -45,7 +45,8 @@ def pair(target: Any, items: Sequence[Owned], saved: Saved, roles: frozenset[str
         else:
             lacking.append(item)
     left = _left(saved, stored, pairs, roles)
-    settle(_check_names(saved, lacking, left, {tensor.role for tensor in named.values()}))
+    held = {tensor.role for tensor in (*named.values(), *saved.names("hdf5").values())}
+    settle(_check_names(saved, lacking, left, held))
     settle(_check_fit(pairs))
     return pairs
 

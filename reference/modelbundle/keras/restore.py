@@ -208,10 +208,12 @@ def _fill(target: Any, saved: Saved, roles: frozenset[str]) -> None:
 
 
 def _finish(target: Any) -> None:
-    """What layers do once their variables are there: Torch keeps a list of its own."""
+    """What layers do once their variables have values: constants from them, lists of Torch's."""
     import keras
 
     for layer in layers(target).values():
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()
         if keras.backend.backend() == "torch" and layer.built:
             layer._post_build()
         mode = getattr(layer, "quantization_mode", None)

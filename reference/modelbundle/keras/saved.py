@@ -9,7 +9,7 @@ HDF5, or as a config and weights apart. `find` gives all of them one form; it im
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -108,7 +108,8 @@ def find(bundle: Bundle, component: str | None = None) -> Saved:
     root = _by_id(bundle)[_root(bundle, found)]
     _check_dialect(found)
     facts = _json(bundle, f"{root.id}/model.json") if root.kind == MODEL else {}
-    return Saved(bundle, root, found, bundle.read(found.id), _training(bundle, root), facts)
+    text = bundle.read(found.id)
+    return Saved(bundle, root, found, text, _training(bundle, root, text), facts)
 
 
 def _by_id(bundle: Bundle) -> dict[str, Component]:
@@ -153,18 +154,15 @@ def _check_dialect(component: Component) -> None:
         raise UnsupportedError([finding])
 
 
-def _training(bundle: Bundle, root: Component) -> Mapping[str, Any]:
+def _training(bundle: Bundle, root: Component, config: bytes) -> Mapping[str, Any]:
+    """As the config says where it does: `training.json` of a `.keras` writes 0.0 as 0."""
+    value = config_json.parse(config, root.id).value
+    if root.kind != MODEL and isinstance(value, dict) and value.get("compile_config"):
+        return {"compile_config": value["compile_config"]}
     for component in bundle.manifest.components:
         if component.kind == TRAINING and _root(bundle, component) == root.id:
-            value: Any = _json(bundle, component.files[0])
-            for step in _steps(component.properties.get("pointer", "")):
-                value = {step: value[step]}
-            return value if isinstance(value, dict) else {}
+            return _json(bundle, component.files[0])
     return {}
-
-
-def _steps(pointer: str) -> Iterator[str]:
-    yield from pointer.split("/")[1:]
 
 
 def _json(bundle: Bundle, path: str) -> Mapping[str, Any]:

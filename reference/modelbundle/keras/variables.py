@@ -161,7 +161,8 @@ def _children(layer: Any) -> Iterator[tuple[str, Any]]:
 
 def _named(parent: Any, children: Any) -> Iterator[tuple[str, Any]]:
     """Children that have a name of their own, under names that differ from one another."""
-    held, foreign, stated = _held(parent), not _is_keras(parent), _names_children(parent)
+    foreign, stated = not _is_keras(parent), _names_children(parent)
+    held = {} if stated else _held(parent)
     used: Counter[str] = Counter()
     for child in children:
         own = held.get(id(child), "")
@@ -183,12 +184,14 @@ def _names_children(parent: Any) -> bool:
 
 
 def _variable_names(owner: Any, variables: Any) -> Iterator[tuple[str, Any]]:
-    held = _held(owner)
+    found = list(variables)
+    numbered = [item for item in found if re.fullmatch(r"variable(_\d+)?", item.name)]
+    held = _held(owner) if numbered else {}
+    automatic = {id(item) for item in numbered}
     used: Counter[str] = Counter()
-    for variable in variables:
-        name = variable.name
-        if re.fullmatch(r"variable(_\d+)?", name):
-            name = held.get(id(variable), "variable")
+    for variable in found:
+        is_automatic = id(variable) in automatic
+        name = held.get(id(variable), "variable") if is_automatic else variable.name
         yield _numbered(name, used), variable
 
 

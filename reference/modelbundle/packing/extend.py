@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ _RowDigests = Mapping[tuple[str, Range], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """The tensor of the bundle that its row calls `tensor` is `name` to `component`, a new one."""
+    """The tensor whose row is called `tensor`, an old or a new one, is `name` to `component`."""
 
     component: str
     system: str
@@ -48,11 +49,14 @@ def extend(
     destination: str | Path,
     *,
     bindings: Iterable[Binding] = (),
+    metadata: Mapping[str, Any] | None = None,
     directory: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> str:
     """Write `bundle` with `artifacts` added to `destination`, and return the new digest.
+
+    `metadata` is added to that of the manifest.
 
     `bundle` itself is not changed; `destination` can be its own path where `overwrite` is set.
     Raises `BundleError` where a file of the bundle is damaged, an artifact is refused, two files
@@ -66,11 +70,12 @@ def extend(
                 artifacts,
                 destination,
                 bindings=bindings,
+                metadata=metadata,
                 directory=directory,
                 overwrite=overwrite,
                 progress=progress,
             )
-    draft = _draft(bundle, artifacts, tuple(bindings))
+    draft = _draft(bundle, artifacts, tuple(bindings), metadata or {})
     for artifact in artifacts:
         if artifact.verify:
             artifact.verify()
@@ -92,7 +97,12 @@ class _Draft:
         return sorted(spans)
 
 
-def _draft(bundle: Bundle, artifacts: Sequence[Artifact], bindings: Sequence[Binding]) -> _Draft:
+def _draft(
+    bundle: Bundle,
+    artifacts: Sequence[Artifact],
+    bindings: Sequence[Binding],
+    metadata: Mapping[str, Any],
+) -> _Draft:
     old = bundle.manifest
     _check_version(old)
     files = [file for artifact in artifacts for file in artifact.files]
@@ -117,6 +127,7 @@ def _draft(bundle: Bundle, artifacts: Sequence[Artifact], bindings: Sequence[Bin
         signatures=(*old.signatures, *(s for a in artifacts for s in a.signatures)),
         requirements=_requirements(old.requirements, artifacts, index),
         directories=(*old.directories, *(d for a in artifacts for d in a.directories)),
+        metadata={**old.metadata, **metadata},
     )
     manifests.decode(manifests.encode(manifest))
     tensor_index.decode(data)
@@ -186,8 +197,9 @@ class _NewIndex:
         for number, (component, tensor) in enumerate(pairs, len(self._old)):
             for system, name in tensor.names.items():
                 spaces.setdefault((system, component), {})[number] = name
+        position = {name: number for number, name in enumerate(self._names)}
         for binding in bindings:
-            number = self._old.position[binding.tensor]
+            number = position[binding.tensor]
             spaces.setdefault((binding.system, binding.component), {})[number] = binding.name
         return spaces
 

@@ -12,8 +12,9 @@ shares most of the path is taken, and a tie is no match.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from modelbundle.reviving.layouts import LAYOUTS
 from modelbundle.reviving.translation import LayerChange
 from modelbundle.sources.keras.variables import layer_paths, plain_variables
 
@@ -23,6 +24,7 @@ class Match:
     """Names of variables to names of tensors, and what is left on either side."""
 
     bound: Mapping[str, str]
+    """Path of the part and old variable (`lstm_1/lstm_cell/W_i`) to name of the tensor."""
     missing: tuple[str, ...]
     """Variables of the new model that no tensor, or more than one, is called like."""
     unexpected: tuple[str, ...]
@@ -30,62 +32,77 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
-    """A variable of the new model, and where the old one would have it."""
+class Part:
+    """A layer of the new model, or a part of one, that has variables."""
 
     name: str
+    class_name: str
     layer: LayerChange
     old_path: tuple[str, ...]
     """Names of layers and parts, as the old model calls them."""
-    old_variable: str
+    reads: tuple[str, ...]
+    """Variables that the old part has."""
+    layout: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Old variable to new, where they differ."""
+
+    def new_name(self, variable: str) -> str:
+        """What Keras 3 calls an old variable."""
+        return self.names.get(variable, variable)
 
 
-def expected(config: bytes, layers: Sequence[LayerChange]) -> Iterator[Expected]:
-    """The variables that Keras 3 makes from `config`, a translated config as JSON."""
-    seen: set[str] = set()
+def parts(config: bytes, layers: Sequence[LayerChange]) -> Iterator[Part]:
+    """All that has variables in the model that Keras 3 makes from `config`, a translated config."""
     by_path = {change.new_path: change for change in layers}
+    seen: set[str] = set()
     for ref in layer_paths(config).values():
         change = _above(ref.name, by_path)
-        if change is None or ref.class_name == "SeedGenerator":
+        new = plain_variables(ref.class_name, ref.config)
+        if change is None or not new or ref.class_name == "SeedGenerator" or ref.name in seen:
             continue
+        seen.add(ref.name)
         below = ref.name.removeprefix(change.new_path).strip("/")
         path = tuple("/".join(filter(None, (change.old_path, below))).split("/"))
-        old = {new: name for name, new in change.weights.items()}
-        for variable in plain_variables(ref.class_name, ref.config):
-            if (name := f"{ref.name}/{variable}") not in seen:
-                seen.add(name)
-                yield Expected(name, change, path, old.get(variable, variable))
+        old = {name: variable for variable, name in change.weights.items()}
+        reads = tuple(old.get(name, name) for name in new)
+        if change.layout:
+            lacking = set() if len(new) > 1 and "bias" in new else {"b", "bias"}
+            reads = tuple(name for name in LAYOUTS[change.layout].reads if name not in lacking)
+        yield Part(ref.name, ref.class_name, change, path, reads, change.layout, change.weights)
 
 
 def match(tensors: Iterable[str], config: bytes, layers: Sequence[LayerChange]) -> Match:
     """Match the tensors of a file, by name, with the variables of a translated config."""
     given = {name: tuple(name.split("/")) for name in tensors}
     bound: dict[str, str] = {}
-    wanted = list(expected(config, layers))
-    for item in wanted:
-        scores = {name: _score(item, parts) for name, parts in given.items()}
+    taken: set[str] = set()
+    wanted = [(part, name) for part in parts(config, layers) for name in part.reads]
+    for part, variable in wanted:
+        scores = {name: _score(part, variable, path) for name, path in given.items()}
         best = max(scores.values(), default=0)
         fitting = [name for name, score in scores.items() if score == best and score > 0]
-        if len(fitting) == 1 and fitting[0] not in bound.values():
-            bound[item.name] = fitting[0]
-    missing = tuple(item.name for item in wanted if item.name not in bound)
-    return Match(bound, missing, tuple(sorted(given.keys() - set(bound.values()))))
+        if len(fitting) == 1 and fitting[0] not in taken:
+            bound[f"{part.name}/{variable}"] = fitting[0]
+            taken.add(fitting[0])
+    names = [f"{part.name}/{variable}" for part, variable in wanted]
+    missing = tuple(name for name in names if name not in bound)
+    return Match(bound, missing, tuple(sorted(given.keys() - taken)))
 
 
 def _above(path: str, by_path: Mapping[str, LayerChange]) -> LayerChange | None:
     """The layer that a path names, or that its owner is a part of."""
-    parts = path.split("/")
-    above = ("/".join(parts[:length]) for length in range(len(parts), 0, -1))
+    steps = path.split("/")
+    above = ("/".join(steps[:length]) for length in range(len(steps), 0, -1))
     return next((by_path[name] for name in above if name in by_path), None)
 
 
-def _score(item: Expected, parts: tuple[str, ...]) -> int:
+def _score(part: Part, variable: str, path: tuple[str, ...]) -> int:
     """How much of the path an old name shares with a variable; 0 where it is another's."""
-    leaf = item.layer.old_path.rsplit("/", 1)[-1]
-    last = parts[-1].removeprefix(f"{leaf}_")
-    if last != item.old_variable or not (leaf in parts[:-1] or last != parts[-1]):
+    leaf = part.layer.old_path.rsplit("/", 1)[-1]
+    last = path[-1].removeprefix(f"{leaf}_")
+    if last != variable or not (leaf in path[:-1] or last != path[-1]):
         return 0
-    return 1 + _common(item.old_path, parts[:-1])
+    return 1 + _common(part.old_path, path[:-1])
 
 
 def _common(left: Sequence[str], right: Sequence[str]) -> int:

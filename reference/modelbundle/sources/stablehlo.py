@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from modelbundle.core import canonical_json, dtypes
 from modelbundle.core.blobs import Blob
-from modelbundle.core.findings import BundleError, Finding, checks, clip, refuse
+from modelbundle.core.findings import BundleError, Finding, checks, clip, refuse, settle
 from modelbundle.core.limits import LIMITS
 from modelbundle.sources import safetensors
 from modelbundle.sources.artifact import (
@@ -114,11 +114,13 @@ def companions(tree: Tree) -> tuple[str, ...]:
 
 
 def read(tree: Tree) -> Artifact:
-    """The source as an artifact; raises BundleError (SHL-01, SHL-02, and those of safetensors)."""
+    """The source as an artifact; raises BundleError (SHL-01, -02, -04, and of safetensors)."""
     version = read_version(tree.files[tree.root], tree.root)
     graph = arguments_of(tree)
     paths = sorted({tree.root, *companions(tree)} & tree.files.keys())
     constants = _constants(tree, graph)
+    rows = {tensor.names[KIND]: (tensor.dtype, tensor.shape) for tensor in constants}
+    settle(_different(graph, rows, tree.root))
     properties: dict[str, Any] = {"format_version": version}
     if graph.platforms:
         properties["platforms"] = list(graph.platforms)
@@ -264,7 +266,7 @@ def _renamed(tensor: ArtifactTensor, root: str) -> ArtifactTensor:
     )
 
 
-Rows = dict[str, tuple[str, Sequence[int]]]
+Rows = Mapping[str, tuple[str, Sequence[int]]]
 """Dtype and shape of the tensors that a namespace binds, by name."""
 
 

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Protocol, TypeVar
 
-from modelbundle.core.blobs import Blob, read_into
+from modelbundle.core.blobs import Blob, read_into, resident
 from modelbundle.core.digests import ALGORITHM
 
 CHUNK_BYTES = 1 << 20
@@ -160,8 +160,11 @@ class Scanner:
         for offset in range(0, blob.size if consumers else 0, CHUNK_BYTES):
             if self._closed:
                 raise CancelledError
-            chunk = buffer[: min(CHUNK_BYTES, blob.size - offset)]
-            read_into(blob, offset, chunk)
+            length = min(CHUNK_BYTES, blob.size - offset)
+            chunk = resident(blob, offset, length)
+            if chunk is None:
+                chunk = buffer[:length]
+                read_into(blob, offset, chunk)
             for consumer in consumers:
                 consumer.feed(chunk, offset)
             if told and self._progress:

@@ -28,6 +28,7 @@ const same = (id) => id;
 /** @type {Record<string, Kind>} */
 const TABLE = {
   assets: {},
+  golden: { main: same, optional: { vectors: integer } },
   hdf5: {
     main: same,
     required: {

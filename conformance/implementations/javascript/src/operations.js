@@ -17,7 +17,7 @@ import { validateBundle } from './validator.js';
 /** @typedef {import('./findings.js').Verdict} Verdict */
 
 const SCHEMAS = process.env.MODELBUNDLE_SCHEMAS ?? new URL('../../../../schemas', import.meta.url).pathname;
-const NAMES = ['manifest', 'tensor_index', 'compositions', 'topology', 'object_graph', 'keras_model', 'keras_training', 'stablehlo_arguments'];
+const NAMES = ['manifest', 'tensor_index', 'compositions', 'topology', 'object_graph', 'keras_model', 'keras_training', 'stablehlo_arguments', 'golden'];
 export const STATUS = { accept: 0, reject: 1, unsupported: 2 };
 
 /** @type {import('./schemas.js').Schemas | undefined} */

@@ -11,6 +11,7 @@ import { nodeDirectory } from './node.js';
 import { INDEX_FILES, MANIFEST, checkPath } from './paths.js';
 import { pieces } from './platform.js';
 import { bindRows, formRows } from './rows.js';
+import { checkSignatures } from './sources/golden.js';
 import { readSource } from './sources/source.js';
 import { bundleDigest, planBundle } from './writer.js';
 /** @typedef {import('./platform.js').Platform} Platform */
@@ -96,6 +97,19 @@ async function withDigests(platform, artifact) {
   return { root: artifact.root, tensors };
 }
 
+/** Golden vectors against the signatures and topologies of all sources (GLD-06 to GLD-08). @param {Artifact[]} artifacts */
+async function checkVectors(artifacts) {
+  const components = new Map(artifacts.flatMap((artifact) => artifact.components.map((component) => [component.id, component])));
+  const files = new Map(artifacts.flatMap((artifact) => artifact.files.map((file) => [file.path, file.bytes])));
+  const topologyOf = async (/** @type {string} */ id) => {
+    const path = components.get(id)?.files.find((one) => /(?:^|\/)topology\.json$/.test(one));
+    const bytes = path === undefined ? undefined : files.get(path);
+    return bytes ? JSON.parse(new TextDecoder().decode(await bytes.read(0, bytes.size))) : null;
+  };
+  const signatures = artifacts.flatMap((artifact) => artifact.signatures);
+  for (const { vectors, root } of artifacts) await checkSignatures(vectors, root, { signatures, kindOf: (id) => components.get(id)?.kind, topologyOf });
+}
+
 /** @template T @param {T[]} items */
 const distinct = (items) => [...new Map(items.map((item) => [JSON.stringify(item), item])).values()];
 
@@ -111,6 +125,7 @@ export async function specOf(platform, artifacts) {
   for (const artifact of artifacts) sources.push(await withDigests(platform, artifact));
   const formed = formRows(sources);
   for (const artifact of artifacts) bindRows(formed, artifact);
+  await checkVectors(artifacts);
   const { rows, namespaces, attributes } = formed;
   return {
     files: artifacts.flatMap(({ files }) => files),

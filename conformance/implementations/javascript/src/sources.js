@@ -5,13 +5,13 @@
  *     await checkSources(bundle, schemas, report);
  */
 import { KINDS } from './components.js';
-import { Refusal } from './findings.js';
-import { canonicalJson, parseJson } from './json.js';
+import { Refusal, Report } from './findings.js';
+import { canonicalJson, isObject, parseJson } from './json.js';
 import { parents } from './paths.js';
 import { pieces } from './platform.js';
 import { compareText } from './text.js';
 import { readComponent } from './sources/component.js';
-/** @typedef {import('./findings.js').Report} Report */
+import { checkSignatures } from './sources/golden.js';
 /** @typedef {import('./manifest.js').Component} Component */
 /** @typedef {import('./manifest.js').FileEntry} FileEntry */
 /** @typedef {import('./platform.js').Bytes} Bytes */
@@ -211,6 +211,16 @@ function allFiles(whole, components) {
   return files;
 }
 
+/** The topology that belongs to a config, if it can be read. @param {Bundle} bundle @param {string} id @returns {Promise<import('./json.js').JsonObject | null>} */
+async function topologyOf(bundle, id) {
+  const component = bundle.manifest.components.find((one) => one.id === id);
+  const path = component?.files.find((one) => DOCUMENT.exec(one)?.[1] === 'topology');
+  const file = path === undefined ? undefined : bundle.files.get(path);
+  if (!file || file.size > LARGEST_DOCUMENT) return null;
+  const value = parseJson(await fileBytes(bundle, file).read(0, file.size), file.path, new Report());
+  return isObject(value) ? value : null;
+}
+
 /** REQ-03. What a component of an unknown kind uses cannot be seen, so that nothing is too much beside one. @param {Bundle} bundle @param {Artifact[]} artifacts @param {Report} report */
 function checkRequirements(bundle, artifacts, report) {
   const { components, requirements: { layers, ops, customObjects } } = bundle.manifest;
@@ -249,6 +259,11 @@ export async function checkSources(bundle, schemas, report) {
       comparison.graph();
       await comparison.files();
       await comparison.tensors();
+      await checkSignatures(artifact.vectors, whole.id, {
+        signatures: /** @type {any[]} */ (bundle.manifest.signatures),
+        kindOf: (id) => components.find((one) => one.id === id)?.kind,
+        topologyOf: (id) => topologyOf(bundle, id),
+      });
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       complete = false;

@@ -68,7 +68,8 @@ async function checkStored(bundle, crcs, report) {
     }
   }
   for (const file of bundle.manifest.files) {
-    if (file.storage !== 'stored') continue;
+    // A file over its limit is not read (RDR-04).
+    if (file.storage !== 'stored' || report.findings.some(({ rule, place }) => (rule === 'TEN-17' || rule === 'CMP-07') && place === file.path)) continue;
     await reporting(report, async () => {
       const hash = platform.sha256();
       let crc = 0;

@@ -22,7 +22,7 @@ const schemas = compileSchemas({
   manifest: load('manifest'), tensor_index: load('tensor_index'), compositions: load('compositions'),
   topology: load('topology'), object_graph: load('object_graph'),
   keras_model: load('keras_model'), keras_training: load('keras_training'),
-  stablehlo_arguments: load('stablehlo_arguments'),
+  stablehlo_arguments: load('stablehlo_arguments'), golden: load('golden'),
 });
 const findingsSchema = compileSchemas({ findings: load('findings') });
 

@@ -67,6 +67,8 @@ export class Artifact {
     this.customObjects = [];
     /** Tensors of other sources that a graph takes (SHL-03). @type {{ name: string, dtype: string, shape: number[] }[]} */
     this.bindings = [];
+    /** Golden vectors, which signatures of other sources have. @type {import('./golden.js').Vector[]} */
+    this.vectors = [];
   }
 
   /** @param {string} path @param {Bytes} bytes @param {string} [mediaType] */

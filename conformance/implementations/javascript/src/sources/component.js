@@ -1,5 +1,6 @@
 /** A component of a bundle, read again as the source that it is. */
 import { readCheckpoint, readCheckpointDirectory } from './checkpoint.js';
+import { readGolden } from './golden.js';
 import { readHdf5, readShardedWeights } from './hdf5-source.js';
 import { readKerasArchive } from './keras-archive.js';
 import { readKerasConfig } from './keras-config.js';
@@ -18,6 +19,7 @@ const layoutOf = ({ properties }) => /** @type {any} */ (properties)?.layout;
 
 /** @type {Record<string, (surroundings: Surroundings, component: Component) => Promise<Artifact>>} */
 const READERS = {
+  golden: (surroundings, { id }) => readGolden(surroundings, id),
   hdf5: (surroundings, component) => (layoutOf(component) === 'keras-weights-sharded' ? readShardedWeights : readHdf5)(surroundings, component.id),
   'keras.archive': (surroundings, { id }) => readKerasArchive(surroundings, id),
   'keras.config': (surroundings, { id }) => readKerasConfig(surroundings, id),

@@ -2,6 +2,7 @@
 import { refuse } from '../findings.js';
 import { readCheckpoint, readCheckpointDirectory } from './checkpoint.js';
 import { isFile, openFile, walk } from './files.js';
+import { looksLikeGolden, readGolden } from './golden.js';
 import { readHdf5 } from './hdf5-source.js';
 import { readShardedWeights } from './hdf5-source.js';
 import { readKerasArchive } from './keras-archive.js';
@@ -67,6 +68,7 @@ async function readerOf(surroundings, root, bytes) {
   if (await isTable(surroundings, source, root)) return readCheckpointIndex;
   if (root.endsWith(SET_SUFFIX) || looksLikeSafetensors(bytes, head)) return readSafetensors;
   if (looksLikeTflite(head)) return readTflite;
+  if (looksLikeGolden(head)) return readGolden;
   if (looksLikeStablehlo(head)) return readStablehlo;
   if (begin === '{' || begin === '[') return readKerasConfig;
   return (await looksLikeOnnx(source)) ? readOnnx : null;

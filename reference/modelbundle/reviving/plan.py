@@ -1,0 +1,82 @@
+"""What becomes of an old model: the new config, and for each new variable where it comes from.
+
+    plan = make_plan(old)
+    plan.problems, plan.bound["dense_1/kernel"]
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from modelbundle.bundle import Tensor
+from modelbundle.reviving.layouts import CONVOLUTIONS, LAYOUTS, Array, flipped
+from modelbundle.reviving.old_model import OldModel
+from modelbundle.reviving.translation import LayerChange, Problem, translate
+from modelbundle.reviving.weights import Part, match, parts
+from modelbundle.sources.keras import exact_values
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A revived model: bytes of the old bundle under new names, and what had to be rearranged."""
+
+    config: bytes
+    layers: tuple[LayerChange, ...]
+    bound: Mapping[str, str]
+    """Variable of the new model to the row of the bundle that has its bytes."""
+    made: Mapping[str, Array]
+    """Variables whose values stand in another arrangement now."""
+    problems: tuple[Problem, ...]
+
+
+def make_plan(old: OldModel) -> Plan:
+    """Translate, and match variables with tensors; nothing is raised for what does not fit."""
+    translation = translate(old.topology)
+    value = exact_values.encode(translation.config, lambda item: False)
+    config = exact_values.dump(value)
+    found = match(old.weights, json.dumps(value).encode(), translation.layers)
+    problems = [*translation.problems, *_unmatched(found.missing, found.unexpected)]
+    bound: dict[str, str] = {}
+    made: dict[str, Array] = {}
+    for part in parts(config, translation.layers):
+        tensors = {
+            variable: old.weights[found.bound[f"{part.name}/{variable}"]]
+            for variable in part.reads
+            if f"{part.name}/{variable}" in found.bound
+        }
+        if _is_rearranged(part, old.backend):
+            made |= _rearranged(part, tensors, old.backend)
+        else:
+            bound |= {f"{part.name}/{part.new_name(v)}": t.name for v, t in tensors.items()}
+    return Plan(config, translation.layers, bound, made, tuple(problems))
+
+
+def _unmatched(missing: tuple[str, ...], unexpected: tuple[str, ...]) -> Iterator[Problem]:
+    for name in missing:
+        yield Problem(name.rpartition("/")[0], "no tensor of the file is this variable", name)
+    for name in unexpected:
+        yield Problem("", "no layer has this tensor of the file", name)
+
+
+def _is_rearranged(part: Part, backend: str) -> bool:
+    return bool(part.layout) or (backend == "theano" and part.class_name in CONVOLUTIONS)
+
+
+def _rearranged(part: Part, tensors: Mapping[str, Tensor], backend: str) -> dict[str, Array]:
+    """The new variables of one part by full name; none where an old one is missing."""
+    import numpy as np
+
+    optional = {"b", "bias"}
+    if not set(part.reads) - optional <= tensors.keys():
+        return {}
+    arrays: dict[str, Any] = {name: tensor.numpy() for name, tensor in tensors.items()}
+    if part.layout:
+        arrays = LAYOUTS[part.layout].make(arrays)
+    else:
+        arrays = {part.new_name(name): array for name, array in arrays.items()}
+    if backend == "theano" and part.class_name in CONVOLUTIONS:
+        arrays = {name: flipped(name, array) for name, array in arrays.items()}
+    return {f"{part.name}/{name}": np.ascontiguousarray(each) for name, each in arrays.items()}
