@@ -286,7 +286,7 @@ class Tensors(Mapping[str, "Tensor"]):
 
     def __getitem__(self, name: str) -> Tensor:
         index = self._bundle.index
-        return Tensor(self._bundle, index.position[name])
+        return Tensor(self._bundle, index.find(name))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._bundle.index.names)

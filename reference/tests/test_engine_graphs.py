@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 from answer_bundles import check_answer
 from click.testing import CliRunner
-from engine_models import SAVED_MODELS, graph_bundle, inputs_of, natively, save_module, save_session
+from engine_models import (
+    SAVED_MODELS,
+    graph_bundle,
+    inputs_of,
+    natively,
+    save_keras_file,
+    save_module,
+    save_session,
+)
 
 from modelbundle.bundle import open_bundle
 from modelbundle.cli import cli
@@ -50,6 +58,27 @@ def test_graphs_agree_with_tensorflow(name: str, tmp_path: Path) -> None:
         assert weights == (2 * 3 * 4 if name == "module" else 0)
         with pytest.raises(BundleError, match="RUN-02"):
             new.run(inputs_of(name, "serving_default", 2), "serving_default", "stablehlo")
+
+
+def test_a_keras_model_is_lowered_for_any_batch(tmp_path: Path) -> None:
+    """Restored on JAX, and as Keras on TensorFlow computes it."""
+    source, portable = tmp_path / "net.modelbundle", tmp_path / "portable.modelbundle"
+    pack(save_keras_file(tmp_path / "net.keras"), source)
+    added = add_graph(source, portable)
+    assert added.graphs == ("net.keras.call.stablehlo",)
+    assert validate(portable).findings == ()
+    with open_bundle(portable) as bundle:
+        (signature,) = bundle.manifest.signatures
+        assert signature.inputs[0].shape == ("batch", 8, 8, 3)
+        assert signature.outputs[0].shape == ("batch", 5)
+        for rows in (1, 4):
+            inputs = inputs_of("keras3", "call", rows)
+            result = run(bundle, inputs, engine="stablehlo")
+            wanted = run(bundle, inputs, engine="keras-tensorflow")
+            assert not FRAMEWORKS_OF_TENSORFLOW & set(result.modules)
+            assert wanted.outputs.keys() == result.outputs.keys() == {"output_0"}
+            found = result.outputs["output_0"]
+            np.testing.assert_allclose(found, wanted.outputs["output_0"], rtol=1e-5, atol=1e-6)
 
 
 def test_lowering_gives_the_same_bytes(tmp_path: Path) -> None:

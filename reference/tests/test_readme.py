@@ -65,7 +65,7 @@ def test_every_kind_of_example_is_there() -> None:
 
 
 def test_table_has_every_command_with_every_option() -> None:
-    rows = dict(re.findall(r"^\| `modelbundle (\w+) ([^`]*)` \|", README, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `modelbundle ([\w-]+) ([^`]*)` \|", README, re.MULTILINE))
     assert rows.keys() == cli.commands.keys()
     for name, usage in rows.items():
         options = {

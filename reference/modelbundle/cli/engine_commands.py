@@ -151,10 +151,11 @@ def add_graph(
     memory: int | None,
     as_json: bool,
 ) -> int:
-    """Add portable graphs (StableHLO) of SavedModel signatures, for the shapes that are given.
+    """Add portable graphs (StableHLO) of the functions of SavedModels and Keras models.
 
-    Weights stay where they are in the bundle: they are arguments of the graph. What cannot be
-    lowered is named. Without --signature, all signatures are lowered that can be.
+    Weights stay where they are in the bundle: they are arguments of the graph. A graph of a
+    SavedModel is for one shape (--batch, --like), that of a Keras model for any batch. What cannot
+    be lowered is named. Without --signature, all functions are lowered that can be.
     """
     from modelbundle.cli.arrays import read_inputs
     from modelbundle.engines.graphs import add_graph as add

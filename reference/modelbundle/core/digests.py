@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 
 from modelbundle.core.blobs import Blob, walk
 
@@ -35,6 +36,11 @@ def raw_of_blob(blob: Blob) -> bytes:
     return digest.digest()
 
 
-def of_raw(raw: bytes) -> str:
+def of_raw(raw: bytes | memoryview) -> str:
     """The digest whose 32 bytes are `raw`."""
     return f"{ALGORITHM}:{raw.hex()}"
+
+
+def split(raw: bytes | bytearray) -> Iterator[bytes]:
+    """The digests that stand one after another in `raw`, 32 bytes each."""
+    return (bytes(raw[at : at + DIGEST_BYTES]) for at in range(0, len(raw), DIGEST_BYTES))

@@ -1,7 +1,8 @@
 """The tensor index: every tensor of a bundle as a row, stored by columns.
 
 Integer columns are packed little-endian `bin`s, so a million rows are decoded and checked by
-array arithmetic. Rows ascend by name; a row's bytes are one range of one stored file.
+array arithmetic; columns and names stay views of the file. Rows ascend by name; a row's bytes are
+one range of one stored file.
 
     index = decode(data)
     index.names[0], index.row(0).shape
@@ -9,12 +10,12 @@ array arithmetic. Rows ascend by name; a row's bytes are one range of one stored
 
 from __future__ import annotations
 
-import operator
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice, pairwise
+from itertools import pairwise
 from math import prod
 from typing import Any, Literal
 
@@ -24,7 +25,9 @@ from numpy.typing import NDArray
 from modelbundle.core import canonical_msgpack, digests, dtypes, paths
 from modelbundle.core.findings import Finding, checks, clip, settle
 from modelbundle.core.limits import LIMITS
+from modelbundle.core.ranges import Ranges, distinct
 from modelbundle.core.tables import uses_all
+from modelbundle.core.texts import Texts
 
 PLACE = paths.TENSORS
 
@@ -37,7 +40,8 @@ COLUMNS: dict[str, np.dtype[Any]] = {
 }  # fmt: skip
 """The integer columns with the type of their elements; all but `shape` have one a row."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]|\xc2[\x80-\x9f]")
+"""Control characters in UTF-8."""
 _SYSTEM = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
 
 
@@ -79,7 +83,7 @@ class TensorIndex:
     file: NDArray[np.uint32]
     offset: NDArray[np.uint64]
     length: NDArray[np.uint64]
-    digest: bytes
+    digest: bytes | memoryview
     role: NDArray[np.uint8]
     namespaces: Sequence[Namespace] = ()
     attributes: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
@@ -94,8 +98,15 @@ class TensorIndex:
 
     @cached_property
     def position(self) -> Mapping[str, int]:
-        """Row number by name."""
+        """Row number by name, for those who ask for many; see `find`."""
         return dict(zip(self.names, range(len(self.names)), strict=True))
+
+    def find(self, name: str) -> int:
+        """The row that is called `name`. Raises `KeyError`."""
+        at = bisect_left(self.names, name)
+        if at == len(self.names) or self.names[at] != name:
+            raise KeyError(name)
+        return at
 
     def row(self, number: int) -> Row:
         """Row `number` as values."""
@@ -114,17 +125,12 @@ class TensorIndex:
 
     def distinct_bytes(self) -> int:
         """Sum of the lengths of the distinct ranges (bytes)."""
-        _, _, length = self.distinct_ranges()
-        return int(length.sum())
+        return int(self.ranges.length.sum())
 
-    def distinct_ranges(self) -> tuple[NDArray[np.uint32], NDArray[np.uint64], NDArray[np.uint64]]:
-        """File code, offset and length of each non-empty range once, ascending."""
-        order = np.lexsort((self.length, self.offset, self.file))
-        order = order[self.length[order] > 0]
-        file, offset, length = self.file[order], self.offset[order], self.length[order]
-        new = np.ones(len(order), dtype=bool)
-        new[1:] = (np.diff(file) != 0) | (np.diff(offset) != 0) | (np.diff(length) != 0)
-        return file[new], offset[new], length[new]
+    @cached_property
+    def ranges(self) -> Ranges:
+        """Each range that is not empty once."""
+        return distinct(self.file, self.offset, self.length)
 
 
 def encode(index: TensorIndex) -> bytes:
@@ -160,7 +166,7 @@ def decode(data: bytes, *, newer: bool = False) -> TensorIndex:
 
     `newer`: the bundle is of a newer minor version, whose unknown members are ignored (VER-02).
     """
-    value = canonical_msgpack.decode(data, PLACE)
+    value = canonical_msgpack.decode(data, PLACE, views=True)
     settle(_check_members(value, newer))
     settle(_check_columns(value))
     settle(_check_attributes(value["attributes"], value["count"]))
@@ -170,45 +176,46 @@ def decode(data: bytes, *, newer: bool = False) -> TensorIndex:
 
 
 _MEMBERS = {
-    "attributes": list, "count": int, "digest": bytes, "dtypes": list, "files": list,
-    "names": list, "namespaces": list, "roles": list, **dict.fromkeys(COLUMNS, bytes),
+    "attributes": "array", "count": "integer", "digest": "bin", "dtypes": "array of str",
+    "files": "array of str", "names": "array of str", "namespaces": "array",
+    "roles": "array of str", **dict.fromkeys(COLUMNS, "bin"),
 }  # fmt: skip
+_NAMESPACE = {
+    "component": "str", "names": "array of str", "system": "str", "tensors": "bin",
+}  # fmt: skip
+_ATTRIBUTE = {"tensor": "integer", "values": "map"}
+
+_TYPES = {"integer": int, "bin": memoryview, "str": str, "map": dict}
+
+
+def _is(value: Any, kind: str) -> bool:
+    """Whether `value` is what an index has, decoded with views, for a member of this kind."""
+    if kind == "array of str":
+        return isinstance(value, Texts) or value == []
+    return isinstance(value, list | Texts) if kind == "array" else type(value) is _TYPES[kind]
 
 
 @checks("TEN-01")
 def _check_members(value: dict[str, Any], newer: bool) -> Iterator[Finding]:
     for name, kind in _MEMBERS.items():
-        found = value.get(name)
-        if type(found) is not kind:
-            expected = f"a member of type {kind.__name__}"
-            yield Finding("TEN-01", f"{PLACE}#/{name}", expected, clip(found))
-        elif name in _TEXTS and not _are_texts(found):
-            yield Finding("TEN-01", f"{PLACE}#/{name}", "strings", "something else")
+        if not _is(found := value.get(name), kind):
+            yield Finding("TEN-01", f"{PLACE}#/{name}", f"a member of type {kind}", clip(found))
     for name in () if newer else sorted(value.keys() - _MEMBERS.keys()):
         yield Finding("TEN-01", PLACE, "no other members", clip(name))
-    for name, members in (("namespaces", _NAMESPACE), ("attributes", _ATTRIBUTES)):
-        for at, item in enumerate(value[name] if isinstance(value.get(name), list) else ()):
+    for name, members in (("namespaces", _NAMESPACE), ("attributes", _ATTRIBUTE)):
+        items = value.get(name)
+        for at, item in enumerate(items if isinstance(items, list | Texts) else ()):
             if not _has(item, members, newer):
                 expected = f"members {', '.join(members)}"
                 yield Finding("TEN-01", f"{PLACE}#/{name}/{at}", expected, clip(item))
 
 
-_TEXTS = frozenset({"dtypes", "files", "names", "roles"})
-_NAMESPACE: dict[str, type] = {"component": str, "names": list, "system": str, "tensors": bytes}
-_ATTRIBUTES: dict[str, type] = {"tensor": int, "values": dict}
-
-
-def _are_texts(values: Any) -> bool:
-    return set(map(type, values)) <= {str}
-
-
-def _has(item: Any, members: Mapping[str, type], newer: bool) -> bool:
+def _has(item: Any, members: Mapping[str, str], newer: bool) -> bool:
     return (
         isinstance(item, dict)
         and item.keys() >= members.keys()
         and (newer or len(item) == len(members))
-        and all(type(item[name]) is kind for name, kind in members.items())
-        and _are_texts(item.get("names", ()))
+        and all(_is(item[name], kind) for name, kind in members.items())
     )
 
 
@@ -233,14 +240,19 @@ def _check_columns(value: dict[str, Any]) -> Iterator[Finding]:
 def _build(value: dict[str, Any]) -> TensorIndex:
     columns = {name: np.frombuffer(value[name], dtype) for name, dtype in COLUMNS.items()}
     return TensorIndex(
-        names=value["names"],
-        dtypes=value["dtypes"],
-        files=value["files"],
-        roles=value["roles"],
+        names=value["names"] or Texts(),
+        dtypes=list(value["dtypes"]),
+        files=list(value["files"]),
+        roles=list(value["roles"]),
         digest=value["digest"],
         namespaces=[
-            Namespace(s["component"], s["system"], np.frombuffer(s["tensors"], U4), s["names"])
-            for s in value["namespaces"]
+            Namespace(
+                space["component"],
+                space["system"],
+                np.frombuffer(space["tensors"], U4),
+                space["names"] or Texts(),
+            )
+            for space in value["namespaces"]
         ],
         attributes={item["tensor"]: item["values"] for item in value["attributes"]},
         **columns,
@@ -259,28 +271,28 @@ def _check_rows(index: TensorIndex) -> Iterator[Finding]:
 
 @checks("TEN-03")
 def _check_names(index: TensorIndex) -> Iterator[Finding]:
-    place = f"{PLACE}#/names"
-    names = index.names
-    ascending = map(operator.lt, names, islice(names, 1, None))
-    if (at := next((i for i, ok in enumerate(ascending) if not ok), None)) is not None:
-        found = f"{clip(names[at + 1], 80)!r} after {clip(names[at], 80)!r}"
-        yield Finding(
-            "TEN-03", f"{place}/{at + 1}", "names strictly ascending by their bytes", found
-        )
+    place, names = f"{PLACE}#/names", _texts(index.names)
+    at = names.ascending_up_to()
+    if at < len(names):
+        found = f"{clip(names[at], 80)!r} after {clip(names[at - 1], 80)!r}"
+        yield Finding("TEN-03", f"{place}/{at}", "names strictly ascending by their bytes", found)
     yield from _check_texts(names, place, "TEN-03")
 
 
-def _check_texts(names: Sequence[str], place: str, rule: str) -> Iterator[Finding]:
-    lengths = {*map(len, names)}
-    if all(0 < n <= LIMITS.name_bytes // 4 for n in lengths) and not _CONTROL.search(
-        "".join(names)
-    ):
+def _texts(names: Sequence[str]) -> Texts:
+    """Names as `decode` made them."""
+    assert isinstance(names, Texts)
+    return names
+
+
+def _check_texts(names: Texts, place: str, rule: str) -> Iterator[Finding]:
+    fit = all(0 < length <= LIMITS.name_bytes for length in set(names.lengths()))
+    if fit and not any(_CONTROL.search(block) for _, block in names.blocks()):
         return
-    for at, name in enumerate(names):
-        too_long = len(name) * 4 > LIMITS.name_bytes and len(name.encode()) > LIMITS.name_bytes
-        if not name or too_long or _CONTROL.search(name):
+    for at, name in enumerate(names.pieces()):
+        if not 0 < len(name) <= LIMITS.name_bytes or _CONTROL.search(name):
             expected = f"1 to {LIMITS.name_bytes} bytes without control characters"
-            yield Finding(rule, f"{place}/{at}", expected, clip(name))
+            yield Finding(rule, f"{place}/{at}", expected, clip(name.decode()))
 
 
 def _coded(index: TensorIndex) -> tuple[tuple[NDArray[Any], Sequence[str]], ...]:
@@ -387,9 +399,10 @@ def _check_namespaces(index: TensorIndex) -> Iterator[Finding]:
                 "rows of the index, strictly ascending, one at least",
                 "others",
             )
-        if len(set(space.names)) != len(space.names):
+        names = _texts(space.names)
+        if names.repeats():
             yield Finding("TEN-11", f"{here}/names", "each name once", "a name twice")
-        yield from _check_texts(space.names, f"{here}/names", "TEN-11")
+        yield from _check_texts(names, f"{here}/names", "TEN-11")
 
 
 @checks("TEN-15")
@@ -443,7 +456,7 @@ def _check_ranges(index: TensorIndex, files: Mapping[str, int]) -> Iterator[Find
 
 @checks("TEN-09")
 def _check_overlaps(index: TensorIndex) -> Iterator[Finding]:
-    file, offset, length = index.distinct_ranges()
+    file, offset, length = index.ranges.file, index.ranges.offset, index.ranges.length
     overlap = (file[1:] == file[:-1]) & (offset[1:] - offset[:-1] < length[:-1])
     for at in np.flatnonzero(overlap).tolist():
         path = clip(index.files[file[at]])

@@ -15,7 +15,7 @@ from __future__ import annotations
 import operator
 from array import array
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from typing import overload
 
 _BLOCK = 1024
@@ -60,6 +60,10 @@ class Texts(Sequence[str]):
             starts, ends = starts[start:stop], ends[start:stop]
         return map(self._data.__getitem__, map(slice, starts, ends))
 
+    def spans(self, start: int = 0) -> Iterator[tuple[int, int]]:
+        """Where each string begins and ends in the buffer."""
+        return zip(self._starts[start:], self._ends[start:], strict=True)
+
     def blocks(self) -> Iterator[tuple[int, bytes]]:
         """The bytes of many strings at a time with blanks in between; number of the first."""
         for start in range(0, len(self), _BLOCK):
@@ -72,8 +76,7 @@ class Texts(Sequence[str]):
     def ascending_up_to(self) -> int:
         """How many strings from the first on ascend strictly."""
         ascends = map(operator.lt, self.pieces(), islice(self.pieces(), 1, None))
-        found = next((at for at, ok in enumerate(ascends, 1) if not ok), None)
-        return len(self) if found is None else found
+        return next((at for at, ok in enumerate(ascends, 1) if not ok), len(self))
 
     def repeats(self) -> bool:
         """Whether a string occurs twice; takes a number for each string, not its text."""
@@ -81,6 +84,8 @@ class Texts(Sequence[str]):
             return False
         hashes = array("q", map(hash, self.pieces()))
         ordered = sorted(hashes)
-        twice = {one for one, two in zip(ordered, islice(ordered, 1, None), strict=False) if one == two}
-        alike = [piece for piece, found in zip(self.pieces(), hashes, strict=True) if found in twice]
+        twice = {one for one, two in pairwise(ordered) if one == two}
+        alike = [
+            piece for piece, found in zip(self.pieces(), hashes, strict=True) if found in twice
+        ]
         return len(set(alike)) != len(alike)

@@ -22,13 +22,16 @@ from modelbundle.engines.engine import Array, Arrays, component_of, place
 from modelbundle.engines.process import EngineProcess, RunLimits
 from modelbundle.engines.running import named, request_for
 from modelbundle.engines.saved_model import KIND
+from modelbundle.engines.signatures import is_implied, signatures
 from modelbundle.packing.extend import Binding, extend
 from modelbundle.sources import stablehlo
 from modelbundle.sources.artifact import Artifact, Tree
 from modelbundle.sources.safetensors_layout import Slot, lay_out
 from modelbundle.storage.scan import Progress
 
-_LOWER = "modelbundle.engines.lowering:lower"
+_TENSORFLOW = ("tensorflow", "modelbundle.engines.lowering:lower")
+_KERAS = ("keras-jax", "modelbundle.engines.keras_lowering:lower")
+"""Who lowers: an engine, and the function that it is asked for."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
 
@@ -59,10 +62,11 @@ def add_graph(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Added:
-    """Write `bundle` with portable graphs of its SavedModel signatures added to `destination`.
+    """Write `bundle` with portable graphs of its functions added to `destination`.
 
-    A graph has static shapes: one for each of `batches`, which are sizes of the first dimension
-    where it is not known, and one for the shapes of `inputs`. Without `signature`, all signatures
+    TensorFlow lowers signatures of SavedModels to static shapes: one graph for each of `batches`,
+    which are sizes of the first dimension where it is not known, and one for the shapes of
+    `inputs`. Keras lowers its models on JAX, with a symbol for what is not known. Without `signature`, all signatures
     are lowered that can be. Raises `BundleError` (RUN-09) where none can be.
     """
     if not isinstance(bundle, Bundle):
@@ -100,12 +104,17 @@ def add_graph(
 
 
 def _candidates(bundle: Bundle, name: str | None) -> list[Signature]:
-    """Signatures of SavedModels; raises `BundleError` (RUN-01, RUN-09) where there are none."""
-    found = bundle.manifest.signatures if name is None else tuple(named(bundle, name))
-    lowered = [each for each in found if component_of(bundle, each).kind == KIND]
+    """Functions of SavedModels and Keras models; raises `BundleError` (RUN-01, RUN-09) where
+    there are none."""
+    found = signatures(bundle) if name is None else tuple(named(bundle, name))
+    lowered = [
+        each
+        for each in found
+        if component_of(bundle, each).kind == KIND or is_implied(bundle, each)
+    ]
     if not lowered:
         named(bundle, name)
-        raise lowering.not_lowered(found[0], "no SavedModel that has it")
+        raise lowering.not_lowered(found[0], "neither a SavedModel nor a Keras model that has it")
     return lowered
 
 
@@ -117,16 +126,27 @@ def _graphs_of(
     limits: RunLimits | None,
 ) -> dict[str, _Lowered]:
     """The graphs of one signature by id, for each of the shapes that are asked for."""
-    stem = f"{signature.component}.{_UNSAFE.sub('_', signature.name)}"
+    stem = f"{_root(bundle, signature)}.{_UNSAFE.sub('_', signature.name)}"
     made = {}
-    wanted = list(_shapes(signature, batches, inputs))
-    with EngineProcess("tensorflow", place(signature), limits) as process:
+    implied = is_implied(bundle, signature)
+    engine, function = _KERAS if implied else _TENSORFLOW
+    wanted = [("", {})] if implied else list(_shapes(signature, batches, inputs))
+    with EngineProcess(engine, place(signature), limits) as process:
         for label, shapes in wanted:
-            request = {"call": "lower", "function": _LOWER, "arguments": {"shapes": shapes}}
+            request = {"call": "lower", "function": function, "arguments": {"shapes": shapes}}
             answer, arrays = process.ask({**request, **request_for(bundle, signature)})
             name = f"{stem}{label}.stablehlo"
             made[name] = _artifact(name, answer, arrays)
     return made
+
+
+def _root(bundle: Bundle, signature: Signature) -> str:
+    """The id of the source that the component of a signature belongs to."""
+    by_id = {component.id: component for component in bundle.manifest.components}
+    found = by_id[signature.component]
+    while found.derived_from is not None:
+        found = by_id[found.derived_from]
+    return found.id
 
 
 def _shapes(

@@ -26,6 +26,7 @@ from modelbundle.engines.engine import (
     place,
 )
 from modelbundle.engines.signatures import is_implied
+from modelbundle.keras import legacy
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class KerasEngine:
             return "it runs Keras models by their config, not this component"
         custom = sorted(
             {each.registered_name for each in bundle.manifest.requirements.custom_objects}
+            - legacy.FUNCTIONS.keys()
         )
         return f"it needs custom objects: {', '.join(custom)}" if custom else None
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from modelbundle.bundle import Bundle
 from modelbundle.core.findings import BundleError, settle
+from modelbundle.keras import legacy
 from modelbundle.keras.asset_loading import load_assets
 from modelbundle.keras.assigning import assign
 from modelbundle.keras.building import build, initialise, surroundings
@@ -90,6 +91,7 @@ def _import_keras() -> None:
         import keras  # noqa: F401
     except ImportError as error:
         raise ImportError("restoring models needs Keras: pip install modelbundle[keras]") from error
+    legacy.register()
 
 
 def _vet(saved: Saved, known: Mapping[str, Any], allow_unsafe: bool, training: bool) -> None:

@@ -127,6 +127,8 @@ def _choose(bundle: Bundle, component: str | None) -> Component:
     configs = [c for c in bundle.manifest.components if c.kind == CONFIG]
     if component is not None:
         configs = [c for c in configs if component in (c.id, _root(bundle, c))]
+    elif len(configs) > 1:  # an old model and what it was revived to
+        configs = [c for c in configs if c.properties.get("dialect") == "keras3"] or configs
     if len(configs) == 1:
         return configs[0]
     if configs:

@@ -20,12 +20,11 @@ from numpy.typing import NDArray
 from modelbundle.bundle import Bundle, check_digest, open_bundle
 from modelbundle.core import digests, paths, tensor_index
 from modelbundle.core import manifest as manifests
-from modelbundle.core.blobs import Blob, BytesBlob
+from modelbundle.core.blobs import Blob, BytesBlob, SliceBlob
 from modelbundle.core.findings import Finding, checks, refuse, settle
 from modelbundle.core.manifest import FileEntry, Manifest, Requirements
 from modelbundle.core.tensor_index import U1, U4, U8, Namespace, TensorIndex
-from modelbundle.packing.packer import check_paths
-from modelbundle.sources import stablehlo
+from modelbundle.packing.packer import check_paths, unbound
 from modelbundle.sources.artifact import Artifact, ArtifactFile, ArtifactTensor
 from modelbundle.storage.scan import Progress, Range, Scanner, scanner
 from modelbundle.storage.writing import Writer, open_writer
@@ -138,12 +137,11 @@ def _draft(
 
 
 def _unbound(artifacts: Iterable[Artifact], bindings: Sequence[Binding]) -> Iterator[Finding]:
-    """Findings (SHL-03) for tensors that an artifact names and no binding gives it."""
+    """Findings for tensors that an artifact names and no binding gives it."""
     for artifact in artifacts:
         component = artifact.components[0].id
         given = {(each.system, each.name) for each in bindings if each.component == component}
-        names = sorted(name for _, name in artifact.bound - given)
-        yield from stablehlo.unbound(names, component)
+        yield from unbound(artifact, given)
 
 
 @checks("WRT-08")
@@ -295,32 +293,33 @@ def _write(bundle: Bundle, draft: _Draft, writer: Writer, scans: Scanner) -> str
     """Old files as they are, each held against its digest; new files; index and manifest."""
     manifest = draft.manifest
     writer.begin(len(manifests.encode(manifest)), manifest.stored, manifest.directories)
-    found: dict[tuple[str, Range], bytes] = {}
     made: dict[str, str] = {}
     for entry in manifest.stored:
         if entry.path == paths.TENSORS:
             continue
         new = draft.files.get(entry.path)
         blob = new.blob if new else bundle.storage.blob(entry.path)
-        spans = draft.ranges_of(entry.path) if new else ()
-        digest, ranges = _copy(entry.path, blob, spans, writer, scans)
+        digest = _copy(entry.path, blob, writer, scans)
         if new:
             made[entry.path] = digest
-            found.update({(entry.path, span): raw for span, raw in ranges.items()})
         else:
             settle(check_digest(entry, digest))
+    found = {
+        (path, span): digests.raw_of_blob(SliceBlob(file.blob, *span))
+        for path, file in draft.files.items()
+        for span in draft.ranges_of(path)
+    }
     index = BytesBlob(tensor_index.encode(draft.index.build(found)))
-    made[paths.TENSORS], _ = _copy(paths.TENSORS, index, (), writer, scans)
+    made[paths.TENSORS] = _copy(paths.TENSORS, index, writer, scans)
     entries = (replace(e, digest=made.get(e.path, e.digest)) for e in manifest.files)
     data = manifests.encode(replace(manifest, files=tuple(entries)))
     writer.finish(data)
     return digests.of_bytes(data)
 
 
-def _copy(
-    path: str, blob: Blob, spans: Sequence[Range], writer: Writer, scans: Scanner
-) -> tuple[str, dict[Range, bytes]]:
+def _copy(path: str, blob: Blob, writer: Writer, scans: Scanner) -> str:
+    """Write a file, and give its digest."""
     with writer.member(path) as sink:
-        scan = scans.scan(blob, spans, sink, crc=writer.needs_crc32)
+        scan = scans.scan(blob, sink=sink, crc=writer.needs_crc32)
     writer.record(path, scan.crc32)
-    return scan.digest, scan.ranges
+    return scan.digest

@@ -7,17 +7,20 @@ one element repeated) and occur once in each. A rule that would bind two tensors
 neither. Nothing else is guessed: equal zeros stay apart, though they share a range.
 
     rows = merge(artifacts, plan)
-    index = build(rows, digests)
+    index = build(rows)
 """
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modelbundle.core import dtypes
 from modelbundle.core.blobs import Blob
@@ -25,8 +28,7 @@ from modelbundle.core.digests import DIGEST_BYTES
 from modelbundle.core.findings import checks, refuse
 from modelbundle.core.tensor_index import U1, U4, U8, Namespace, TensorIndex
 from modelbundle.packing.compose import MIN_SHARED_BYTES, Plan
-from modelbundle.sources.artifact import Artifact, ArtifactTensor
-from modelbundle.storage.scan import Range
+from modelbundle.sources.artifact import Artifact, ArtifactTensor, TensorRole
 
 MAX_DTYPES = 256
 _DISTINCTIVE_BYTES = 64
@@ -40,34 +42,48 @@ _Key = TypeVar("_Key", bound=Hashable)
 class MergedRow:
     """A row of the index to be: where its bytes are stored and what each component calls it."""
 
-    tensor: ArtifactTensor
     file: str
     offset: int
-    names: dict[tuple[str, str], str] = field(default_factory=dict)
-    """Name by component and naming system."""
-    components: set[str] = field(default_factory=set)
-    attributes: dict[str, str] = field(default_factory=dict)
-    keras_names: set[str] = field(default_factory=set)
+    holders: tuple[tuple[str, ArtifactTensor], ...]
+    """The components that have the tensor, one at least, each with what it says of it."""
 
     @property
-    def range(self) -> Range:
-        """Offset and length in the stored file."""
-        return self.offset, self.tensor.length
+    def tensor(self) -> ArtifactTensor:
+        """The tensor as the first of its holders has it."""
+        return self.holders[0][1]
+
+    @property
+    def components(self) -> set[str]:
+        """The components that have the tensor."""
+        return {component for component, _ in self.holders}
+
+    @property
+    def role(self) -> TensorRole:
+        """What the first holder that knows its role says."""
+        roles = (tensor.role for _, tensor in self.holders)
+        return next((role for role in roles if role != "other"), "other")
+
+    @property
+    def names(self) -> dict[tuple[str, str], str]:
+        """Name by component and naming system."""
+        return {
+            (component, system): name
+            for component, tensor in self.holders
+            for system, name in tensor.names.items()
+        }
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """What its holders say beyond bytes, dtype and shape; the last one counts."""
+        return {
+            key: value for _, tensor in self.holders for key, value in tensor.attributes.items()
+        }
 
     @property
     def keras(self) -> str | None:
         """The shortest of its Keras names, if it has any."""
-        return min(self.keras_names, key=lambda name: (len(name), name), default=None)
-
-    def absorb(self, tensor: ArtifactTensor, component: str) -> None:
-        """Note that `component` has this tensor too."""
-        self.components.add(component)
-        if _KERAS in tensor.names:
-            self.keras_names.add(tensor.names[_KERAS])
-        self.names.update({(component, system): name for system, name in tensor.names.items()})
-        self.attributes.update(tensor.attributes)
-        if self.tensor.role == "other" != tensor.role:
-            self.tensor = replace(self.tensor, role=tensor.role)
+        names = (tensor.names[_KERAS] for _, tensor in self.holders if _KERAS in tensor.names)
+        return min(names, key=lambda name: (len(name), name), default=None)
 
 
 _Table = dict[_Key, MergedRow | None]
@@ -146,22 +162,29 @@ _RULES: tuple[Callable[[_Candidate], MergedRow | None], ...] = (_by_name, _by_pa
 
 def merge(artifacts: Sequence[Artifact], plan: Plan) -> list[MergedRow]:
     """The rows for all tensors of `artifacts`, in no particular order."""
+    if len(artifacts) == 1:  # nothing to merge with, so nothing is kept to find it by
+        (artifact,) = artifacts
+        return [_row(tensor, artifact.components[0].id, plan) for tensor in artifact.tensors]
     rows: list[MergedRow] = []
     known: dict[_Content, _Alike] = defaultdict(_Alike)
     for artifact in artifacts:
         component = artifact.components[0].id
         candidates = _candidates(artifact, plan, known)
-        partners = _partners(candidates)
-        for candidate, partner in zip(candidates, partners, strict=True):
-            tensor = candidate.tensor
-            row = partner
+        for candidate, partner in zip(candidates, _partners(candidates), strict=True):
+            tensor, row = candidate.tensor, partner
             if row is None:
-                row = MergedRow(tensor, *plan.locate(tensor.path, tensor.offset, tensor.length))
+                row = _row(tensor, component, plan)
                 rows.append(row)
                 candidate.alike.rows.append(row)
-            row.absorb(tensor, component)
+            else:
+                row.holders += ((component, tensor),)
             candidate.alike.note(row, tensor)
     return rows
+
+
+def _row(tensor: ArtifactTensor, component: str, plan: Plan) -> MergedRow:
+    file, offset = plan.locate(tensor.path, tensor.offset, tensor.length)
+    return MergedRow(file, offset, ((component, tensor),))
 
 
 def _candidates(
@@ -215,6 +238,8 @@ def name_rows(rows: Sequence[MergedRow]) -> list[str]:
     Where several rows want one name, each gets its component and its own name.
     """
     wanted = [row.keras or row.tensor.name for row in rows]
+    if len(set(wanted)) == len(wanted):
+        return wanted
     count = Counter(wanted)
     for number, row in enumerate(rows):
         if count[wanted[number]] > 1:
@@ -247,48 +272,52 @@ def _check_dtypes(found: Sequence[str]) -> None:
         raise refuse("WRT-04", "tensors.msgpack#/dtypes", expected, len(found), hint)
 
 
-def build(
-    rows: Sequence[MergedRow], digest: Mapping[tuple[str, Range], bytes] | None
-) -> TensorIndex:
-    """The index of `rows`; without digests, one of the same length with zeros for them."""
-    order = sorted(zip(name_rows(rows), rows, strict=True), key=lambda pair: pair[0])
-    names = [name for name, _ in order]
-    ordered = [row for _, row in order]
+def build(rows: Sequence[MergedRow]) -> TensorIndex:
+    """The index of `rows`, ascending by name, with zeros for digests."""
+    names = name_rows(rows)
+    order = sorted(range(len(rows)), key=names.__getitem__)
+    ordered = [rows[number] for number in order]
     tables: dict[str, list[str]] = {
         "dtypes": sorted({row.tensor.dtype for row in ordered}),
         "files": sorted({row.file for row in ordered}),
-        "roles": sorted({str(row.tensor.role) for row in ordered}),
+        "roles": sorted({str(row.role) for row in ordered}),
     }
     _check_dtypes(tables["dtypes"])
     code = {name: {entry: at for at, entry in enumerate(table)} for name, table in tables.items()}
-    raw = bytes(DIGEST_BYTES * len(ordered))
-    if digest is not None:
-        raw = b"".join(digest[row.file, row.range] for row in ordered)
+    dimensions = chain.from_iterable(row.tensor.shape for row in ordered)
     return TensorIndex(
-        names=names,
+        names=[names[number] for number in order],
         dtypes=tables["dtypes"],
         files=tables["files"],
         roles=tables["roles"],
-        dtype=np.array([code["dtypes"][row.tensor.dtype] for row in ordered], U1),
-        rank=np.array([len(row.tensor.shape) for row in ordered], U1),
-        shape=np.array([dim for row in ordered for dim in row.tensor.shape], U8),
-        file=np.array([code["files"][row.file] for row in ordered], U4),
-        offset=np.array([row.offset for row in ordered], U8),
-        length=np.array([row.tensor.length for row in ordered], U8),
-        digest=raw,
-        role=np.array([code["roles"][row.tensor.role] for row in ordered], U1),
+        dtype=_column(U1, (code["dtypes"][row.tensor.dtype] for row in ordered)),
+        rank=_column(U1, (len(row.tensor.shape) for row in ordered)),
+        shape=_column(U8, dimensions),
+        file=_column(U4, (code["files"][row.file] for row in ordered)),
+        offset=_column(U8, (row.offset for row in ordered)),
+        length=_column(U8, (row.tensor.length for row in ordered)),
+        digest=bytes(DIGEST_BYTES * len(ordered)),
+        role=_column(U1, (code["roles"][row.role] for row in ordered)),
         namespaces=_namespaces(ordered),
-        attributes={at: row.attributes for at, row in enumerate(ordered) if row.attributes},
+        attributes={
+            at: attributes for at, row in enumerate(ordered) if (attributes := row.attributes)
+        },
     )
 
 
+def _column(dtype: np.dtype[Any], values: Iterable[int]) -> NDArray[Any]:
+    return np.fromiter(values, dtype)
+
+
 def _namespaces(rows: Sequence[MergedRow]) -> list[Namespace]:
-    spaces: dict[tuple[str, str], tuple[list[int], list[str]]] = defaultdict(lambda: ([], []))
+    spaces: dict[tuple[str, str], tuple[array[int], list[str]]]
+    spaces = defaultdict(lambda: (array("Q"), []))
     for number, row in enumerate(rows):
-        for (component, system), name in row.names.items():
-            numbers, names = spaces[system, component]
-            numbers.append(number)
-            names.append(name)
+        for component, tensor in row.holders:
+            for system, name in tensor.names.items():
+                numbers, names = spaces[system, component]
+                numbers.append(number)
+                names.append(name)
     return [
         Namespace(component, system, np.array(numbers, U4), names)
         for (system, component), (numbers, names) in sorted(spaces.items())

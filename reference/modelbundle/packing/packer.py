@@ -11,7 +11,7 @@ stands under the final name until it is complete.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -23,10 +23,13 @@ from modelbundle.core import manifest as manifests
 from modelbundle.core.blobs import Blob, BytesBlob
 from modelbundle.core.findings import Finding, checks, refuse, settle
 from modelbundle.core.manifest import FileEntry, Manifest, Requirements
+from modelbundle.core.ranges import RangeDigests
+from modelbundle.core.tensor_index import TensorIndex
 from modelbundle.packing import given, merge
 from modelbundle.packing.compose import Plan, compose
 from modelbundle.sources import stablehlo
 from modelbundle.sources.artifact import Artifact, ArtifactFile
+from modelbundle.sources.keras import captured, model
 from modelbundle.storage.files import FileBlob
 from modelbundle.storage.scan import Progress, Range, Scan, Scanner, scanner
 from modelbundle.storage.writing import Writer, open_writer
@@ -34,8 +37,6 @@ from modelbundle.storage.writing import Writer, open_writer
 INDEX_TYPE = "application/vnd.modelbundle.tensor-index.v1+msgpack"
 COMPOSITIONS_TYPE = "application/vnd.modelbundle.compositions.v1+msgpack"
 RESIDUE_TYPE = "application/octet-stream"
-
-_Digests = dict[tuple[str, Range], bytes]
 
 
 def pack(
@@ -123,11 +124,10 @@ class _Draft:
     """A bundle without its digests."""
 
     manifest: Manifest
-    rows: Sequence[merge.MergedRow]
+    index: TensorIndex
     plan: Plan
     artifacts: Sequence[Artifact]
     originals: Mapping[str, Blob]
-    checksums: Mapping[str, Sequence[Range]]
 
 
 def _draft(
@@ -137,14 +137,9 @@ def _draft(
     check_paths(files)
     ranges = _ranges(artifacts)
     plan = compose(files, ranges)
-    rows = merge.merge(artifacts, plan)
-    index = merge.build(rows, None)
+    index = merge.build(merge.merge(artifacts, plan))
     data = tensor_index.encode(index)
     tensor_index.decode(data)  # what an index cannot hold is refused before anything is written
-    stored_ranges: dict[str, set[Range]] = {}
-    for row in rows:
-        if row.tensor.length:
-            stored_ranges.setdefault(row.file, set()).add(row.range)
     manifest = Manifest(
         files=tuple(_entries(files, plan, data)),
         tensor_count=len(index),
@@ -157,15 +152,21 @@ def _draft(
         metadata=metadata or {},
     )
     originals = {file.path: file.blob for file in files}
-    spans = {path: sorted(found) for path, found in stored_ranges.items()}
-    return _Draft(manifest, rows, plan, artifacts, originals, spans)
+    return _Draft(manifest, index, plan, artifacts, originals)
 
 
 def _unbound(artifacts: Iterable[Artifact]) -> Iterator[Finding]:
-    """Findings (SHL-03) for tensors that an artifact only names: names alone bind to nothing."""
+    """Findings for tensors that an artifact only names: names alone bind to nothing."""
     for artifact in artifacts:
-        names = sorted(name for _, name in artifact.bound)
-        yield from stablehlo.unbound(names, artifact.components[0].id)
+        yield from unbound(artifact, frozenset())
+
+
+def unbound(artifact: Artifact, given: Set[tuple[str, str]]) -> Iterator[Finding]:
+    """Findings (SHL-03, KMD-12) for names that an artifact has no tensors for and nobody gave."""
+    source = artifact.components[0]
+    names = sorted(name for _, name in artifact.bound - given)
+    check = captured.unbound if source.kind == model.KIND else stablehlo.unbound
+    yield from check(names, source.id)
 
 
 @checks("SRC-05")
@@ -245,15 +246,13 @@ def _write(draft: _Draft, writer: Writer, scans: Scanner, pending: Iterable[Futu
     """
     manifest = draft.manifest
     writer.begin(len(manifests.encode(manifest)), manifest.stored, manifest.directories)
-    found: _Digests = dict(draft.plan.known)
+    tensors = RangeDigests(draft.index.ranges, draft.index.files)
     composed = {e.path: scans.digest_later(draft.originals[e.path]) for e in manifest.composed}
-    file_digests = _write_stored(draft, writer, scans, found)
+    file_digests = _write_stored(draft, writer, scans, tensors)
     file_digests |= {path: digest.result() for path, digest in composed.items()}
     for check in pending:
         check.result()
-    small = {
-        paths.TENSORS: tensor_index.encode(merge.build(draft.rows, _with_empty(found, draft.rows)))
-    }
+    small = {paths.TENSORS: tensor_index.encode(replace(draft.index, digest=tensors.column()))}
     if draft.plan.composed:
         small[paths.COMPOSITIONS] = compositions.encode(
             compositions.from_segments(draft.plan.composed)
@@ -267,15 +266,19 @@ def _write(draft: _Draft, writer: Writer, scans: Scanner, pending: Iterable[Futu
     return digests.of_bytes(data)
 
 
-def _write_stored(draft: _Draft, writer: Writer, scans: Scanner, found: _Digests) -> dict[str, str]:
+def _write_stored(
+    draft: _Draft, writer: Writer, scans: Scanner, tensors: RangeDigests
+) -> dict[str, str]:
     file_digests, crc32s = {}, {}
     for entry in draft.manifest.stored:
         if entry.path in (paths.TENSORS, paths.COMPOSITIONS):
             continue
-        spans = draft.checksums.get(entry.path, ())
-        unknown = [span for span in spans if (entry.path, span) not in found]
+        known = [draft.plan.known.get((entry.path, span)) for span in tensors.spans(entry.path)]
+        spans = zip(tensors.spans(entry.path), known, strict=True)
+        unknown = (span for span, raw in spans if raw is None)
         scan = _copy(entry.path, draft.plan.stored[entry.path], unknown, writer, scans)
-        found.update({(entry.path, span): raw for span, raw in scan.ranges.items()})
+        computed = digests.split(scan.ranges)
+        tensors.note(entry.path, b"".join(raw or next(computed) for raw in known))
         file_digests[entry.path] = scan.digest
         if writer.needs_crc32:
             crc32s[entry.path] = scan.crc32
@@ -283,11 +286,7 @@ def _write_stored(draft: _Draft, writer: Writer, scans: Scanner, found: _Digests
     return file_digests
 
 
-def _with_empty(found: _Digests, rows: Sequence[merge.MergedRow]) -> _Digests:
-    return found | {(row.file, row.range): digests.EMPTY for row in rows if not row.tensor.length}
-
-
-def _copy(path: str, blob: Blob, spans: Sequence[Range], writer: Writer, scans: Scanner) -> Scan:
+def _copy(path: str, blob: Blob, spans: Iterable[Range], writer: Writer, scans: Scanner) -> Scan:
     with writer.member(path) as sink:
         scan = scans.scan(blob, spans, sink, crc=writer.needs_crc32)
     writer.record(path, scan.crc32)

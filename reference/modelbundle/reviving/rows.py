@@ -91,6 +91,12 @@ def arguments(room: str, class_name: str) -> frozenset[str] | None:
     return None if found is None else frozenset(found)
 
 
+@cache
+def keras_version() -> str:
+    """The version of Keras 3 that the arguments are of."""
+    return str(_document("arguments.json")["generated"]).rsplit(" ", 1)[-1]
+
+
 def _row(data: Mapping[str, Any]) -> Row:
     facts = {key: value for key, value in data.items() if key not in ("class", "dialects")}
     classes = data["class"] if isinstance(data["class"], list) else [data["class"]]

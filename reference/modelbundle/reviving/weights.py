@@ -37,7 +37,8 @@ class Part:
 
     name: str
     class_name: str
-    layer: LayerChange
+    leaf: str
+    """What the old model calls the layer."""
     old_path: tuple[str, ...]
     """Names of layers and parts, as the old model calls them."""
     reads: tuple[str, ...]
@@ -56,19 +57,22 @@ def parts(config: bytes, layers: Sequence[LayerChange]) -> Iterator[Part]:
     by_path = {change.new_path: change for change in layers}
     seen: set[str] = set()
     for ref in layer_paths(config).values():
-        change = _above(ref.name, by_path)
+        change, above = _above(ref.name, by_path)
         new = plain_variables(ref.class_name, ref.config)
         if change is None or not new or ref.class_name == "SeedGenerator" or ref.name in seen:
             continue
         seen.add(ref.name)
-        below = ref.name.removeprefix(change.new_path).strip("/")
-        path = tuple("/".join(filter(None, (change.old_path, below))).split("/"))
+        old_path = (*change.old_path.split("/")[:-1], _leaf(change, above))
+        below = ref.name.removeprefix(above).strip("/")
+        path = (*old_path, *filter(None, below.split("/")))
         old = {name: variable for variable, name in change.weights.items()}
         reads = tuple(old.get(name, name) for name in new)
         if change.layout:
             lacking = set() if len(new) > 1 and "bias" in new else {"b", "bias"}
             reads = tuple(name for name in LAYOUTS[change.layout].reads if name not in lacking)
-        yield Part(ref.name, ref.class_name, change, path, reads, change.layout, change.weights)
+        yield Part(
+            ref.name, ref.class_name, old_path[-1], path, reads, change.layout, change.weights
+        )
 
 
 def match(tensors: Iterable[str], config: bytes, layers: Sequence[LayerChange]) -> Match:
@@ -89,18 +93,35 @@ def match(tensors: Iterable[str], config: bytes, layers: Sequence[LayerChange]) 
     return Match(bound, missing, tuple(sorted(given.keys() - taken)))
 
 
-def _above(path: str, by_path: Mapping[str, LayerChange]) -> LayerChange | None:
-    """The layer that a path names, or that its owner is a part of."""
+def _above(path: str, by_path: Mapping[str, LayerChange]) -> tuple[LayerChange | None, str]:
+    """The layer that a path names, or that its owner is a part of, and the layer's own path.
+
+    Of the two copies that Bidirectional makes of its layer, the config has the layer.
+    """
     steps = path.split("/")
-    above = ("/".join(steps[:length]) for length in range(len(steps), 0, -1))
-    return next((by_path[name] for name in above if name in by_path), None)
+    for length in range(len(steps), 0, -1):
+        owner = "/".join(steps[:length])
+        copied = "/".join((*steps[: length - 1], _undirected(steps[length - 1])))
+        if found := by_path.get(owner) or by_path.get(copied):
+            return found, owner
+    return None, ""
+
+
+def _undirected(name: str) -> str:
+    return name.removeprefix("forward_").removeprefix("backward_")
+
+
+def _leaf(change: LayerChange, path: str) -> str:
+    """The old name of a layer; that of a copy in Bidirectional is the name of the copy."""
+    leaf = path.rsplit("/", 1)[-1]
+    old = change.old_path.rsplit("/", 1)[-1]
+    return leaf if leaf in (f"forward_{old}", f"backward_{old}") else old
 
 
 def _score(part: Part, variable: str, path: tuple[str, ...]) -> int:
     """How much of the path an old name shares with a variable; 0 where it is another's."""
-    leaf = part.layer.old_path.rsplit("/", 1)[-1]
-    last = path[-1].removeprefix(f"{leaf}_")
-    if last != variable or not (leaf in path[:-1] or last != path[-1]):
+    last = path[-1].removeprefix(f"{part.leaf}_")
+    if last != variable or not (part.leaf in path[:-1] or last != path[-1]):
         return 0
     return 1 + _common(part.old_path, path[:-1])
 

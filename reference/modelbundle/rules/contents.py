@@ -23,6 +23,8 @@ from modelbundle.sources import golden as golden_vectors
 from modelbundle.sources import recognition
 from modelbundle.sources import stablehlo as portable_graphs
 from modelbundle.sources.artifact import Artifact, ArtifactFile, ArtifactTensor, Tree
+from modelbundle.sources.keras import captured
+from modelbundle.sources.keras import model as captured_models
 from modelbundle.storage.layouts import ArchiveStorage
 
 SOURCE_KINDS = frozenset(
@@ -93,6 +95,10 @@ def _check_source(
         yield from golden.check(bundle, component)
     elif component.kind == portable_graphs.KIND:
         yield from stablehlo.check(bundle, component, artifact)
+    elif component.kind == captured_models.KIND:
+        names = bundle.tensors.named(component.id, "keras")
+        lacking = {name for _, name in artifact.bound} - names.keys()
+        yield from captured.unbound(sorted(lacking), clip(component.id))
     yield from _check_tensors(bundle, component, artifact)
     yield from _check_derived(bundle, artifact)
 

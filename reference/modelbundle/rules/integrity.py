@@ -7,7 +7,7 @@ list(findings)                                               # waits for it
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain, islice
@@ -15,12 +15,13 @@ from itertools import chain, islice
 from modelbundle.bundle import Bundle, check_digest, check_tensor
 from modelbundle.core import paths
 from modelbundle.core.compositions import Compositions
-from modelbundle.core.digests import EMPTY, of_raw
+from modelbundle.core.digests import of_raw
 from modelbundle.core.findings import Finding, checks, clip
 from modelbundle.core.manifest import FileEntry
+from modelbundle.core.ranges import RangeDigests
 from modelbundle.core.tensor_index import TensorIndex
 from modelbundle.storage.layouts import ArchiveStorage
-from modelbundle.storage.scan import Range, Scan, Scanner
+from modelbundle.storage.scan import Scan, Scanner
 
 _AHEAD = 16
 """Files whose passes have started, counted from the one that is waited for."""
@@ -41,52 +42,38 @@ def check(
     `begun` has scans of stored files by path, without ranges; the first further passes start
     before this returns.
     """
-    files = _Files(bundle, scans, begun, _ranges(index) if index is not None else {})
+    tensors = RangeDigests(index.ranges, index.files) if index is not None else None
+    files = _Files(bundle, scans, begun, tensors)
     stored = map(files.stored, bundle.manifest.stored)
     rest = map(files.composed, bundle.manifest.composed if composed is not None else ())
     waiting = chain(stored, rest)  # a file's passes start when it is taken from here
     started = deque(islice(waiting, _AHEAD))
-    return _findings(files, started, waiting, index)
+    return chain(_findings(files, started, waiting), _check_tensors(index, tensors))
 
 
 def _findings(
-    files: _Files,
-    started: deque[_Findings],
-    waiting: Iterator[_Findings],
-    index: TensorIndex | None,
+    files: _Files, started: deque[_Findings], waiting: Iterator[_Findings]
 ) -> Iterator[Finding]:
     yield from files.manifest()
     while started:
         yield from started.popleft()()
         started.extend(islice(waiting, 1))
-    if index is not None:
-        yield from _check_tensors(index, files.found)
-
-
-def _ranges(index: TensorIndex) -> Mapping[str, list[Range]]:
-    ranges: dict[str, list[Range]] = defaultdict(list)
-    for code, offset, length in zip(
-        *(column.tolist() for column in index.distinct_ranges()), strict=True
-    ):
-        ranges[index.files[code]].append((offset, length))
-    return ranges
 
 
 class _Files:
-    """The files of a bundle; `found` has the sha256 of ranges by stored file and range."""
+    """The files of a bundle; the sha256 of their tensors' ranges are noted in `tensors`."""
 
     def __init__(
         self,
         bundle: Bundle,
         scans: Scanner,
         begun: Mapping[str, Scan],
-        ranges: Mapping[str, list[Range]],
+        tensors: RangeDigests | None,
     ) -> None:
-        self._bundle, self._scans = bundle, scans
-        self._begun, self._ranges = begun, ranges
+        self._bundle, self._scans, self._begun = bundle, scans, begun
         storage = bundle.storage
         self._archive = storage if isinstance(storage, ArchiveStorage) else None
-        self.found: dict[tuple[str, Range], bytes] = {}
+        self._tensors = tensors
 
     def manifest(self) -> Iterator[Finding]:
         """Findings about the checksum of the manifest, where it has one."""
@@ -96,7 +83,8 @@ class _Files:
 
     def stored(self, entry: FileEntry) -> _Findings:
         """Start the passes over a stored file."""
-        blob, spans = self._bundle.file(entry.path), self._ranges.get(entry.path, ())
+        blob = self._bundle.file(entry.path)
+        spans = self._tensors.spans(entry.path) if self._tensors else ()
         scan = self._begun.get(entry.path)
         if scan is None:
             scan = self._scans.scan(blob, spans, crc=self._archive is not None)
@@ -111,12 +99,13 @@ class _Files:
         return lambda: check_digest(entry, digest.result())
 
     def _check_stored(
-        self, entry: FileEntry, scan: Scan, ranges: Callable[[], Mapping[Range, bytes]]
+        self, entry: FileEntry, scan: Scan, ranges: Callable[[], bytearray]
     ) -> Iterator[Finding]:
         yield from check_digest(entry, scan.digest)
         if self._archive is not None:
             yield from _check_crc32(self._archive, entry.path, scan.crc32)
-        self.found.update({(entry.path, span): raw for span, raw in ranges().items()})
+        if self._tensors:
+            self._tensors.note(entry.path, ranges())
 
 
 @checks("ARC-10")
@@ -128,11 +117,7 @@ def _check_crc32(storage: ArchiveStorage, path: str, crc32: int) -> Iterator[Fin
         yield Finding("ARC-10", place, expected, f"{stated:08x}")
 
 
-def _check_tensors(
-    index: TensorIndex, found: Mapping[tuple[str, Range], bytes]
-) -> Iterator[Finding]:
-    files, offsets, lengths = index.file.tolist(), index.offset.tolist(), index.length.tolist()
-    for number, (code, offset, length) in enumerate(zip(files, offsets, lengths, strict=True)):
-        raw = found.get((index.files[code], (offset, length)), EMPTY)
-        if raw != index.digest[32 * number : 32 * number + 32]:
+def _check_tensors(index: TensorIndex | None, tensors: RangeDigests | None) -> Iterator[Finding]:
+    if index is not None and tensors is not None:
+        for number, raw in tensors.differing(index.digest):
             yield from check_tensor(index.row(number), of_raw(raw))

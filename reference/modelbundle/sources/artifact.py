@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
 
 from modelbundle.core.blobs import Blob
@@ -44,6 +45,9 @@ __all__ = [
 ]
 
 TensorRole = Literal["trainable", "non-trainable", "optimizer", "metric", "rng", "other"]
+
+NONE: Mapping[str, str] = MappingProxyType({})
+"""No attributes, as of most tensors: one object for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ class ArtifactTensor:
     length: int
     role: TensorRole = "other"
     names: Mapping[str, str] = field(default_factory=dict)
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = NONE
 
 
 @dataclass(frozen=True, slots=True)

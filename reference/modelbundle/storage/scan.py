@@ -7,7 +7,7 @@ them from each chunk. Memory: a chunk a thread.
 
     with scanner() as scans:
         scan = scans.scan(blob, ranges=[(64, 4096)])
-        scan.digest, scan.crc32, scan.ranges          # each waits until it is known
+        scan.digest, scan.crc32, scan.ranges[:32]     # each waits until it is known
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ class Scan:
         return consumer.value
 
     @property
-    def ranges(self) -> dict[Range, bytes]:
-        """The sha256 of each range."""
+    def ranges(self) -> bytearray:
+        """The sha256 of each range, 32 bytes each, in their order."""
         consumer, done = self._parts
         done.result()
         return consumer.digests
@@ -127,11 +127,11 @@ class Scanner:
 
         return self._pool.submit(digest)
 
-    def ranges_later(self, blob: Blob, ranges: Iterable[Range]) -> Future[dict[Range, bytes]]:
-        """The sha256 of each range of `blob`, computed beside the scans that follow."""
+    def ranges_later(self, blob: Blob, ranges: Iterable[Range]) -> Future[bytearray]:
+        """`Scan.ranges` of `blob`, computed beside the scans that follow."""
         parts = _RangeDigests(ranges)
 
-        def digests() -> dict[Range, bytes]:
+        def digests() -> bytearray:
             self._pass(blob, parts.wanted)
             return parts.digests
 
@@ -214,7 +214,7 @@ class _RangeDigests:
     """Digests of ascending ranges."""
 
     def __init__(self, ranges: Iterable[Range]) -> None:
-        self.digests: dict[Range, bytes] = {}
+        self.digests = bytearray()
         self._ranges = iter(ranges)
         self._hash = hashlib.new(ALGORITHM)
         self._current: Range | None = next(self._ranges, None)
@@ -233,6 +233,6 @@ class _RangeDigests:
                 self._hash.update(chunk[first:last])
             if start + length > offset + len(chunk):
                 return
-            self.digests[self._current] = self._hash.digest()
+            self.digests += self._hash.digest()
             self._hash = hashlib.new(ALGORITHM)
             self._current = next(self._ranges, None)

@@ -6,13 +6,13 @@ facts.selection, facts.tensors["dense/kernel"].role
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from modelbundle.core import canonical_json, dtypes
 from modelbundle.core.blobs import Blob
-from modelbundle.core.findings import BundleError, checks, clip, refuse
+from modelbundle.core.findings import BundleError, Finding, checks, clip, refuse
 from modelbundle.core.limits import LIMITS
 from modelbundle.sources.artifact import CustomObject, TensorRole
 from modelbundle.sources.keras import config_json, exact_values
@@ -48,7 +48,9 @@ _REQUIRED = {
     "selection": list, "floatx": str, "image_data_format": str, "dtype_policy": dict,
     "tensors": list,
 }  # fmt: skip
-_OPTIONAL = {"module": str, "registered_name": str, "frozen": list, "functions": dict}
+_OPTIONAL = {
+    "module": str, "registered_name": str, "frozen": list, "functions": dict, "bound": list,
+}  # fmt: skip
 _TRAINING = {TRAINING_MARK: str, "compile_config": dict, "built": dict}
 _TRAINING_OPTIONAL = {"optimizer": dict, "losses": list, "loss_metrics": list, "metrics": dict}
 _NOTHING = type(None)
@@ -85,6 +87,16 @@ class Facts:
     value: Mapping[str, Any]
     selection: tuple[Selection, ...]
     tensors: Mapping[str, CapturedTensor]
+    bound: frozenset[str] = frozenset()
+    """Variables whose tensors are rows of other components."""
+
+
+@checks("KMD-12")
+def unbound(names: Iterable[str], place: str) -> Iterator[Finding]:
+    """Findings for variables that no tensor of the bundle is bound to."""
+    for name in names:
+        expected = f"a tensor for the variable {clip(name)}"
+        yield Finding("KMD-12", place, expected, "none", "bind a tensor to the name")
 
 
 @checks("KMD-01")
@@ -99,7 +111,9 @@ def read_facts(blob: Blob, place: str) -> Facts:
     names = [tensor.name for tensor in tensors]
     if names != sorted(set(names)):
         raise refuse("KMD-01", place, "tensors ascending by name, each once", "another order")
-    return Facts(value, tuple(value["selection"]), {tensor.name: tensor for tensor in tensors})
+    by_name = {tensor.name: tensor for tensor in tensors}
+    bound = frozenset(value.get("bound", ()))
+    return Facts(value, tuple(value["selection"]), by_name, bound)
 
 
 def _problem(value: Any) -> str:
@@ -113,9 +127,12 @@ def _problem(value: Any) -> str:
     selection = value["selection"]
     if not selection or selection != [name for name in SELECTIONS if name in selection]:
         return f"the selection {selection}"
-    texts = [*value.get("frozen", ()), *value.get("functions", {}).values()]
+    bound = value.get("bound", ())
+    texts = [*value.get("frozen", ()), *value.get("functions", {}).values(), *bound]
     if not all(isinstance(text, str) for text in texts):
         return "a path or a module that is no text"
+    if "bound" in value and (not bound or bound != sorted(set(bound))):
+        return "names in bound that do not ascend, each once"
     return next(filter(None, map(_tensor_problem, value["tensors"])), "")
 
 

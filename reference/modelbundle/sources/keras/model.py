@@ -69,6 +69,7 @@ def read(tree: Tree) -> Artifact:
         (model, *parts, *_parts(tree)),
         requirements=needs,
         directories=tree.directories,
+        bound=frozenset(("keras", name) for name in facts.bound),
     )
 
 

@@ -79,7 +79,7 @@ export async function readStablehlo(surroundings, root) {
   const { signature, platforms, arguments: items, results } = await readArguments(surroundings, listed);
   const artifact = new Artifact(root);
   artifact.addSource(root, bytes);
-  artifact.addSource(listed, await openFile(surroundings, listed));
+  artifact.addSource(listed, await openFile(surroundings, listed), MEDIA.json);
   const tensors = new Map(items.flatMap((item) => (item.tensor === undefined ? [] : [[item.tensor, item]])));
   if (await isFile(surroundings, constants)) await addConstants(surroundings, artifact, constants, tensors);
   artifact.bindings = [...tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape: /** @type {number[]} */ (shape) }));
