@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from modelbundle.keras.binding_report import BindingError, BindingReport
     from modelbundle.keras.export_report import ExportReport
     from modelbundle.packing import pack
+    from modelbundle.reviving.report import ReviveError, ReviveReport
+    from modelbundle.reviving.revive import revive
     from modelbundle.rules import Report, validate
     from modelbundle.unpacking import unpack
 
@@ -37,12 +39,15 @@ __all__ = [
     "ExportReport",
     "Finding",
     "Report",
+    "ReviveError",
+    "ReviveReport",
     "Tensor",
     "UnsupportedError",
     "copy",
     "diff",
     "open",
     "pack",
+    "revive",
     "transfer",
     "unpack",
     "validate",
@@ -56,11 +61,14 @@ _HOMES = {
     "ExportReport": "modelbundle.keras.export_report",
     "Finding": "modelbundle.core.findings",
     "Report": "modelbundle.rules",
+    "ReviveError": "modelbundle.reviving.report",
+    "ReviveReport": "modelbundle.reviving.report",
     "Tensor": "modelbundle.bundle",
     "UnsupportedError": "modelbundle.core.findings",
     "copy": "modelbundle.copying",
     "diff": "modelbundle.comparing",
     "pack": "modelbundle.packing",
+    "revive": "modelbundle.reviving.revive",
     "transfer": "modelbundle.keras.binding",
     "unpack": "modelbundle.unpacking",
     "validate": "modelbundle.rules",

@@ -102,7 +102,7 @@ def test_rows_of_the_text_are_those_of_the_reference(seed: int) -> None:
     spans = {a.files[0].path: [(t.offset, t.length) for t in a.tensors] for a in given}
     plan = compose([a.files[0] for a in given], spans)
     found = merge.merge(given, plan)
-    index = merge.build(found, None)
+    index = merge.build(found)
     expected = mini_rows.rows(sources)
     assert list(index.names) == [name for name, *_ in expected]
     for number, (_, dtype, role, attributes, spaces) in enumerate(expected):

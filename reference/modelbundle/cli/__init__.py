@@ -1,4 +1,4 @@
-"""The command line: `modelbundle pack|inspect|validate|unpack|tensor|diff|run|engines|add-graph`.
+"""The command line: `modelbundle pack|inspect|validate|unpack|tensor|diff|run|engines|add-graph|revive`.
 
     main(["inspect", "net.modelbundle"])
 
@@ -15,10 +15,10 @@ from io import StringIO
 from types import FrameType
 from typing import NoReturn
 
-from modelbundle.cli import engine_commands, golden_commands
+from modelbundle.cli import engine_commands, golden_commands, revive_command
 from modelbundle.cli.commands import cli
 
-__all__ = ["cli", "engine_commands", "golden_commands", "main"]
+__all__ = ["cli", "engine_commands", "golden_commands", "main", "revive_command"]
 
 _ENDING = ("SIGTERM", "SIGHUP")
 """Signals that end the process, once what it had half written is gone (as for SIGINT)."""

@@ -21,7 +21,6 @@ from modelbundle.comparing.json_changes import Change, Changes, changes, keyed
 from modelbundle.comparing.tensor_values import Norms, norms
 from modelbundle.core import manifest as manifests
 from modelbundle.core.as_json import as_json
-from modelbundle.core.digests import DIGEST_BYTES
 from modelbundle.core.manifest import FileEntry, Manifest
 from modelbundle.core.tensor_index import TensorIndex
 from modelbundle.sources.keras import config_json as keras_json
@@ -211,7 +210,7 @@ def _identity(index: TensorIndex, number: int) -> tuple[bytes, str, str, bytes]:
     """Everything that makes a tensor but its place and its names."""
     start, stop = index.shape_start[number : number + 2]
     return (
-        index.digest[number * DIGEST_BYTES : (number + 1) * DIGEST_BYTES],
+        index.raw_digest(number),
         index.dtypes[index.dtype[number]],
         index.roles[index.role[number]],
         index.shape[start:stop].tobytes(),

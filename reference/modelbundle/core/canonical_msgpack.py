@@ -11,6 +11,7 @@ Layout: https://github.com/msgpack/msgpack
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -60,6 +61,14 @@ def decode(data: bytes, place: str, *, views: bool = False) -> dict[str, Any]:
     `Texts` over it.
     """
     return _Decoder(data, place, views).run()
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except ValueError:
+        return False
+    return True
 
 
 class _Decoder:
@@ -125,8 +134,8 @@ class _Decoder:
 
     def _texts(self, at: int, count: int) -> tuple[Texts, int]:
         """The strings that an array of `count` items at `at` begins with, and where they end."""
-        data, last, texts = self._data, len(self._data) - 1, Texts(self._data)
-        add = texts.add
+        data, last = self._data, len(self._data) - 1
+        starts, ends = array("Q"), array("Q")
         for _ in range(count):
             head = data[at] if at < last else 0
             if 0xA0 <= head <= 0xBF:  # names, by far the most there is: no call for each
@@ -138,20 +147,15 @@ class _Decoder:
                 if kind != "str":
                     break
                 end = start + length
-            add(start, end)
+            starts.append(start)
+            ends.append(end)
             at = end
         self._within(at, at)
-        for first, block in texts.blocks():
-            self._check_block(texts, first, block)
-        return texts, at
-
-    def _check_block(self, texts: Texts, first: int, block: bytes) -> None:
-        """Refuse the first string of a block that is not UTF-8."""
-        try:
-            block.decode()
-        except ValueError:
-            for start, end in texts.spans(first):
+        texts = Texts(data, starts, ends)
+        if not all(map(_is_utf8, texts.blocks())):
+            for start, end in texts.spans():
                 self._text(start, end)
+        return texts, at
 
     def _map(self, at: int, count: int, depth: int) -> tuple[dict[str, Any], int]:
         previous = None

@@ -111,7 +111,6 @@ class TensorIndex:
     def row(self, number: int) -> Row:
         """Row `number` as values."""
         start, stop = self.shape_start[number : number + 2]
-        raw = self.digest[number * digests.DIGEST_BYTES : (number + 1) * digests.DIGEST_BYTES]
         return Row(
             self.names[number],
             self.dtypes[self.dtype[number]],
@@ -119,9 +118,14 @@ class TensorIndex:
             self.files[self.file[number]],
             int(self.offset[number]),
             int(self.length[number]),
-            digests.of_raw(raw),
+            digests.of_raw(self.raw_digest(number)),
             self.roles[self.role[number]],
         )
+
+    def raw_digest(self, number: int) -> bytes:
+        """The 32 bytes of the digest of row `number`."""
+        start = number * digests.DIGEST_BYTES
+        return bytes(self.digest[start : start + digests.DIGEST_BYTES])
 
     def distinct_bytes(self) -> int:
         """Sum of the lengths of the distinct ranges (bytes)."""
@@ -286,8 +290,9 @@ def _texts(names: Sequence[str]) -> Texts:
 
 
 def _check_texts(names: Texts, place: str, rule: str) -> Iterator[Finding]:
-    fit = all(0 < length <= LIMITS.name_bytes for length in set(names.lengths()))
-    if fit and not any(_CONTROL.search(block) for _, block in names.blocks()):
+    lengths = names.lengths()
+    fit = lengths.min(initial=1) and lengths.max(initial=1) <= LIMITS.name_bytes
+    if fit and not any(map(_CONTROL.search, names.blocks())):
         return
     for at, name in enumerate(names.pieces()):
         if not 0 < len(name) <= LIMITS.name_bytes or _CONTROL.search(name):

@@ -3,9 +3,7 @@
 `Texts` is a sequence of `str` that makes each when it is asked for; checks work on its bytes.
 Strings in UTF-8 are in the order of their bytes when they are in that of their code points.
 
-    >>> texts = Texts(b"..kernelbias")
-    >>> texts.add(2, 8), texts.add(8, 12)
-    (None, None)
+    >>> texts = Texts(b"..kernel.bias", array("Q", [2, 9]), array("Q", [8, 13]))
     >>> list(texts), texts.ascending_up_to()
     (['kernel', 'bias'], 1)
 """
@@ -15,26 +13,30 @@ from __future__ import annotations
 import operator
 from array import array
 from collections.abc import Iterator, Sequence
-from itertools import islice, pairwise
+from itertools import pairwise, starmap
 from typing import overload
 
-_BLOCK = 1024
+import numpy as np
+from numpy.typing import NDArray
+
+_BLOCK = 1 << 16
 """Strings of a block."""
+_BLANK = ord(" ")
 
 
 class Texts(Sequence[str]):
-    """Strings that stand in `data`, in UTF-8; `add` says where the next one is."""
+    """Strings in `data`, in UTF-8, each from one of `starts` to one of `ends`.
+
+    They stand one after another, at least one byte apart.
+    """
 
     __slots__ = ("_data", "_ends", "_starts")
 
-    def __init__(self, data: bytes = b"") -> None:
+    def __init__(
+        self, data: bytes = b"", starts: Sequence[int] = (), ends: Sequence[int] = ()
+    ) -> None:
         self._data = data
-        self._starts, self._ends = array("Q"), array("Q")
-
-    def add(self, start: int, end: int) -> None:
-        """The next string is at bytes `start` to `end`."""
-        self._starts.append(start)
-        self._ends.append(end)
+        self._starts, self._ends = array("Q", starts), array("Q", ends)
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -53,39 +55,44 @@ class Texts(Sequence[str]):
     def __iter__(self) -> Iterator[str]:
         return map(bytes.decode, self.pieces())
 
-    def pieces(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+    def pieces(self) -> Iterator[bytes]:
         """The bytes of each string."""
-        starts, ends = self._starts, self._ends
-        if start or stop is not None:
-            starts, ends = starts[start:stop], ends[start:stop]
-        return map(self._data.__getitem__, map(slice, starts, ends))
+        return map(self._data.__getitem__, map(slice, self._starts, self._ends))
 
-    def spans(self, start: int = 0) -> Iterator[tuple[int, int]]:
+    def spans(self) -> Iterator[tuple[int, int]]:
         """Where each string begins and ends in the buffer."""
-        return zip(self._starts[start:], self._ends[start:], strict=True)
+        return zip(self._starts, self._ends, strict=True)
 
-    def blocks(self) -> Iterator[tuple[int, bytes]]:
-        """The bytes of many strings at a time with blanks in between; number of the first."""
-        for start in range(0, len(self), _BLOCK):
-            yield start, b" ".join(self.pieces(start, start + _BLOCK))
+    def blocks(self) -> Iterator[bytes]:
+        """The bytes of many strings at a time, with blanks in between."""
+        data, (starts, ends) = np.frombuffer(self._data, np.uint8), self._columns()
+        for at in range(0, len(self), _BLOCK):
+            begin, end = starts[at : at + _BLOCK], ends[at : at + _BLOCK]
+            block = data[begin[0] : end[-1]].copy()
+            gaps = begin[1:] - end[:-1]
+            for back in range(1, int(gaps.max(initial=0)) + 1):
+                block[begin[1:][gaps >= back] - begin[0] - np.uint64(back)] = _BLANK
+            yield block.tobytes()
 
-    def lengths(self) -> Iterator[int]:
+    def lengths(self) -> NDArray[np.uint64]:
         """The length of each string in bytes."""
-        return map(operator.sub, self._ends, self._starts)
+        starts, ends = self._columns()
+        return ends - starts
 
     def ascending_up_to(self) -> int:
         """How many strings from the first on ascend strictly."""
-        ascends = map(operator.lt, self.pieces(), islice(self.pieces(), 1, None))
+        ascends = starmap(operator.lt, pairwise(self.pieces()))
         return next((at for at, ok in enumerate(ascends, 1) if not ok), len(self))
 
     def repeats(self) -> bool:
         """Whether a string occurs twice; takes a number for each string, not its text."""
         if self.ascending_up_to() == len(self):
             return False
-        hashes = array("q", map(hash, self.pieces()))
-        ordered = sorted(hashes)
-        twice = {one for one, two in pairwise(ordered) if one == two}
-        alike = [
-            piece for piece, found in zip(self.pieces(), hashes, strict=True) if found in twice
-        ]
+        hashes = np.fromiter(map(hash, self.pieces()), np.int64, len(self))
+        ordered = np.sort(hashes)
+        twice = frozenset(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
+        alike = [piece for piece in self.pieces() if hash(piece) in twice] if twice else []
         return len(set(alike)) != len(alike)
+
+    def _columns(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        return np.frombuffer(self._starts, np.uint64), np.frombuffer(self._ends, np.uint64)

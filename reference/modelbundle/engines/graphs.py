@@ -66,8 +66,10 @@ def add_graph(
 
     TensorFlow lowers signatures of SavedModels to static shapes: one graph for each of `batches`,
     which are sizes of the first dimension where it is not known, and one for the shapes of
-    `inputs`. Keras lowers its models on JAX, with a symbol for what is not known. Without `signature`, all signatures
-    are lowered that can be. Raises `BundleError` (RUN-09) where none can be.
+    `inputs`. Keras lowers its models on JAX, with a symbol for what is not known. Without
+    `signature`, all functions are lowered that can be.
+
+    Raises `BundleError` (RUN-09) where none can be.
     """
     if not isinstance(bundle, Bundle):
         with open_bundle(bundle) as opened:

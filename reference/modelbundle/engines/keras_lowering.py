@@ -47,7 +47,7 @@ def lower(
     tensors, arrays = _arguments(bundle, signature, model, variables)
     scope = export.SymbolicScope()
     inputs = [_spec(port, scope) for port in signature.inputs]
-    weights = [jax.ShapeDtypeStruct(each.shape, dtypes.to_numpy(each.dtype)) for each in tensors]
+    weights = [_typed(each.shape, each.dtype) for each in tensors]
     function = _function(model, len(inputs), len(model.trainable_variables))
     try:
         made = export.export(jax.jit(function, keep_unused=True), platforms=["cpu"])(
@@ -108,7 +108,6 @@ def _arguments(
 
 def _spec(port: Port, scope: Any) -> Any:
     """An input with symbols for the dimensions that are not known, the first being the batch."""
-    import jax
     from jax import export
 
     dims = [
@@ -116,7 +115,15 @@ def _spec(port: Port, scope: Any) -> Any:
         for at, dim in enumerate(port.shape or ())
     ]
     shape = export.symbolic_shape(", ".join(dims), scope=scope) if dims else ()
-    return jax.ShapeDtypeStruct(shape, dtypes.to_numpy(port.dtype))
+    return _typed(shape, port.dtype)
+
+
+def _typed(shape: Any, dtype: str) -> Any:
+    """A value that is not there yet, as JAX has it."""
+    import jax
+
+    make: Any = jax.ShapeDtypeStruct
+    return make(shape, dtypes.to_numpy(dtype))
 
 
 def _port(name: str, aval: Any) -> Argument:

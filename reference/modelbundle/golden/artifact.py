@@ -96,13 +96,16 @@ def golden_artifact(
 def make(bundle: Bundle, inputs: Inputs | None = None, *, seed: int = 0) -> Made:
     """Golden vectors for all that can be computed; `notes` tell what could not be, and why."""
     configs = [c for c in bundle.manifest.components if c.kind == "keras.config"]
-    keras = sum((_of_keras(bundle, each, inputs, seed) for each in configs), Made())
+    keras = sum((of_keras(bundle, each, inputs, seed) for each in configs), Made())
     graphs = bundle.manifest.signatures
     return sum((_of_graph(bundle, each, inputs, seed, keras.vectors) for each in graphs), keras)
 
 
-def _of_keras(bundle: Bundle, component: Component, inputs: Inputs | None, seed: int) -> Made:
-    """Vectors of a Keras model: as given or drawn, and exact ones where its weights allow it."""
+def of_keras(bundle: Bundle, component: Component, inputs: Inputs | None, seed: int) -> Made:
+    """Vectors of a Keras model: as given or drawn, and exact ones where its weights allow it.
+
+    `component` is its config.
+    """
     where, ports = component.id, called(bundle, component)
     try:
         name, given = _chosen(bundle, ports, inputs, seed)

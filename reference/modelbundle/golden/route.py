@@ -120,9 +120,9 @@ def packed(model: Any, values: Sequence[Any]) -> Any:
     """Inputs in the structure in which the model takes them."""
     import keras
 
-    tensors = _symbolic(model, "input")
-    if len(tensors) == len(values):
-        return keras.tree.pack_sequence_as(model.input, list(values))
+    structure = getattr(model, "_inputs_struct", None)  # a Sequential has none, and no `input`
+    if structure is not None and len(keras.tree.flatten(structure)) == len(values):
+        return keras.tree.pack_sequence_as(structure, list(values))
     return values[0] if len(values) == 1 else list(values)
 
 

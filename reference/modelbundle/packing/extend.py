@@ -271,7 +271,7 @@ def _shapes(index: TensorIndex) -> Iterator[tuple[int, ...]]:
 
 def _raw_digests(index: TensorIndex) -> Iterator[bytes]:
     width = digests.DIGEST_BYTES
-    return (index.digest[at * width : (at + 1) * width] for at in range(len(index)))
+    return (bytes(index.digest[at * width : (at + 1) * width]) for at in range(len(index)))
 
 
 def _raw(tensor: ArtifactTensor, found: _RowDigests) -> bytes:

@@ -3,7 +3,7 @@
 Its variables are rows of the old model under new names; what had to be rearranged stands in a
 safetensors file beside it, `ROOT.safetensors`, whose tensors are called `ROOT/VARIABLE`.
 
-    added = describe(plan, training=None, taken=set())
+    added = describe(plan, taken=set())
     extend(bundle, added.artifacts, "new.modelbundle", bindings=added.bindings)
 """
 
@@ -20,7 +20,7 @@ from modelbundle.reviving import rows
 from modelbundle.reviving.plan import Plan
 from modelbundle.sources import safetensors
 from modelbundle.sources.artifact import Artifact, Tree
-from modelbundle.sources.keras import captured, exact_values, model
+from modelbundle.sources.keras import captured, model
 from modelbundle.sources.keras.variables import layer_paths
 from modelbundle.sources.safetensors_layout import Slot, lay_out
 
@@ -37,14 +37,14 @@ class Added:
     bindings: tuple[Binding, ...]
 
 
-def describe(plan: Plan, training: Mapping[str, Any] | None, taken: Collection[str]) -> Added:
+def describe(plan: Plan, taken: Collection[str]) -> Added:
     """The artifacts and bindings of a plan; `taken` are the paths that the bundle has."""
     root = free_name(ROOT, taken)
     made = f"{root}.safetensors"
     files = {captured.CONFIG: plan.config}
-    if training is not None:
-        files[captured.TRAINING] = exact_values.dump(exact_values.encode(dict(training)))
-    files[captured.MODEL] = _facts(plan, training is not None)
+    if plan.training is not None:
+        files[captured.TRAINING] = plan.training
+    files[captured.MODEL] = _facts(plan)
     blobs = {f"{root}/{name}": BytesBlob(data) for name, data in sorted(files.items())}
     artifacts = [model.read(Tree(root, blobs))]
     if plan.made:
@@ -65,10 +65,10 @@ def free_name(name: str, taken: Collection[str]) -> str:
     return found
 
 
-def _facts(plan: Plan, has_training: bool) -> bytes:
+def _facts(plan: Plan) -> bytes:
     """`model.json`: Keras 2 had these settings unless the config says otherwise."""
     is_sequential = plan.config.startswith(b'{"module":"keras","class_name":"Sequential"')
-    selection = ["architecture", "training"] if has_training else ["architecture"]
+    selection = ["architecture", "training"] if plan.training else ["architecture"]
     functions = {name for name in rows.functions().values() if ">" in name}
     used = sorted(name for name in functions if f'"{name}"'.encode() in plan.config)
     facts = {

@@ -30,6 +30,8 @@ class Plan:
     made: Mapping[str, Array]
     """Variables whose values stand in another arrangement now."""
     problems: tuple[Problem, ...]
+    training: bytes | None = None
+    """How the model was compiled, as `training.json` has it."""
 
 
 def make_plan(old: OldModel) -> Plan:

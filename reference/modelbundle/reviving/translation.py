@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
+from modelbundle.core.findings import clip
 from modelbundle.reviving import rows
 from modelbundle.sources.keras.builtins import kinds
 
@@ -34,7 +35,11 @@ class Problem:
     found: str
 
     def __str__(self) -> str:
-        return f"{self.layer or 'the model'}: {self.what} ({self.found})"
+        return f"{self.layer or 'the model'}: {self.what} ({clip(self.found)})"
+
+    def to_json(self) -> dict[str, str]:
+        """The problem as an answer of `revive` has it."""
+        return {"layer": self.layer, "what": self.what, "found": clip(self.found)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ class ArtifactTensor:
     length: int
     role: TensorRole = "other"
     names: Mapping[str, str] = field(default_factory=dict)
-    attributes: Mapping[str, str] = NONE
+    attributes: Mapping[str, str] = field(default_factory=lambda: NONE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 /** The schemas of the standard (section 1.7), by Ajv. */
 import Ajv from 'ajv/dist/2020.js';
 
-/** @typedef {{ errors: (name: string, value: unknown) => { pointer: string, message: string }[] }} Schemas */
+/** @typedef {{ has: (name: string) => boolean, errors: (name: string, value: unknown) => { pointer: string, message: string }[] }} Schemas */
 
 /**
  * @param {Record<string, object>} documents schemas by name
@@ -11,6 +11,7 @@ export function compileSchemas(documents) {
   const ajv = new Ajv.default({ allErrors: false, strict: false, validateFormats: false });
   const compiled = new Map(Object.entries(documents).map(([name, schema]) => [name, ajv.compile(schema)]));
   return {
+    has: (name) => compiled.has(name),
     errors(name, value) {
       const validate = compiled.get(name);
       if (!validate || validate(value)) return [];

@@ -5,7 +5,7 @@
  *     await checkSources(bundle, schemas, report);
  */
 import { KINDS } from './components.js';
-import { Refusal, Report } from './findings.js';
+import { NoAnswer, Refusal, Report } from './findings.js';
 import { canonicalJson, isObject, parseJson } from './json.js';
 import { parents } from './paths.js';
 import { pieces } from './platform.js';
@@ -265,8 +265,10 @@ export async function checkSources(bundle, schemas, report) {
         topologyOf: (id) => topologyOf(bundle, id),
       });
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
       complete = false;
+      // A caller that gave no schemas has not asked for what needs them.
+      if (error instanceof NoAnswer) continue;
+      if (!(error instanceof Refusal)) throw error;
       for (const { rule, place, expected, found, hint } of error.findings) report.add(rule, place, expected, found, hint);
     }
   }

@@ -83,7 +83,9 @@ async function perform(item, input, folder) {
     if (item.operation === 'copy') {
       const copy = join(folder, item.arguments?.layout === 'directory' ? 'copy.out' : 'copy.modelbundle');
       await copyBundle(node, where, copy);
-      const { report } = await validateBundle(node, await locate(copy), { schemas });
+      const made = await locate(copy);
+      const { report } = await validateBundle(node, made, { schemas });
+      if (made && 'archive' in made) await made.archive.close();
       assert.notEqual(report.verdict, 'reject', JSON.stringify(report.findings));
       await compareContent(item, copy);
     } else {

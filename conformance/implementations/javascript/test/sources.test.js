@@ -13,6 +13,7 @@ import { readConfig } from '../src/sources/keras-config.js';
 import { parseLoose } from '../src/sources/loose-json.js';
 import { inMemory } from '../src/sources/paged.js';
 import { place, sliceKey, tiles } from '../src/sources/slices.js';
+import { compileSchemas } from '../src/schemas.js';
 import { readSource } from '../src/sources/source.js';
 import { compareText, encodeUtf8 } from '../src/text.js';
 import { planBundle } from '../src/writer.js';
@@ -148,6 +149,10 @@ function directoryOf(files) {
   };
 }
 
+const SCHEMAS = new URL('../../../../schemas/', import.meta.url);
+const schemas = compileSchemas(Object.fromEntries(['keras_model', 'keras_training', 'stablehlo_arguments', 'golden'].map((name) =>
+  [name, JSON.parse(readFileSync(new URL(`${name}.schema.json`, SCHEMAS), 'utf8'))])));
+
 let seed = 7;
 /** @param {number} below */
 const random = (below) => {
@@ -177,7 +182,7 @@ test('no source makes the readers throw anything but a refusal', async () => {
       changed.set(path, mutate(/** @type {Uint8Array} */ (files.get(path))));
       try {
         const artifacts = [];
-        for (const source of item.arguments?.sources ?? []) artifacts.push(await readSource({ platform: node, directory: directoryOf(changed) }, source));
+        for (const source of item.arguments?.sources ?? []) artifacts.push(await readSource({ platform: node, directory: directoryOf(changed), schemas }, source));
         await planBundle(node, await specOf(node, artifacts));
       } catch (error) {
         if (!(error instanceof Refusal)) throw new Error(`${item.id}, ${path}`, { cause: error });

@@ -1,5 +1,5 @@
 /** Files of a source, through the surroundings that it is in: a folder on disk, or a bundle. */
-import { refuse } from '../findings.js';
+import { NoAnswer, refuse } from '../findings.js';
 import { compareText } from '../text.js';
 /** @typedef {import('./artifact.js').Surroundings} Surroundings */
 /** @typedef {import('./loose-json.js').Loose} Loose */
@@ -23,6 +23,16 @@ export async function openFile({ directory }, path, rule = 'SRC-04') {
   if (entry.kind === 'directory') return refuse(rule, path, 'a file', 'a directory');
   if (entry.kind !== 'file') return refuse('SRC-03', path, 'a regular file', entry.kind === 'link' ? 'a symbolic link' : 'a special file');
   return directory.open(path);
+}
+
+/**
+ * Refuses a document that its schema does not accept. Without the schema there is no answer: the readers rely on it.
+ * @param {Surroundings} surroundings @param {string} name of the schema @param {unknown} value @param {string} rule @param {string} path
+ */
+export function checkSchema({ schemas }, name, value, rule, path) {
+  if (!schemas?.has(name)) throw new NoAnswer(`the schema ${name} is needed`);
+  const [error] = schemas.errors(name, value);
+  if (error) refuse(rule, `${path}#${error.pointer}`, 'what its schema accepts', error.message);
 }
 
 /** @param {Bytes} bytes */

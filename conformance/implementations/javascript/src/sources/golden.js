@@ -4,7 +4,7 @@ import { Report, refuse } from '../findings.js';
 import { decodeMsgpack } from '../msgpack.js';
 import { compareTuples } from '../text.js';
 import { Artifact } from './artifact.js';
-import { openFile, readWhole } from './files.js';
+import { checkSchema, openFile, readWhole } from './files.js';
 /** @typedef {import('./artifact.js').Surroundings} Surroundings */
 /** @typedef {import('../json.js').JsonObject} JsonObject */
 /** @typedef {{ name: string, dtype: string, shape: (number | bigint)[], data: Uint8Array, channels?: Record<string, Uint8Array>, decided?: Uint8Array }} Values */
@@ -84,8 +84,7 @@ export async function readGolden(surroundings, root) {
   const value = decodeMsgpack(await readWhole(bytes), root, report);
   const [finding] = report.findings;
   if (finding || value === undefined) return refuse('GLD-01', finding?.place ?? root, finding?.expected ?? 'a map', finding?.found ?? 'nothing');
-  const [error] = surroundings.schemas?.errors('golden', decoded(value)) ?? [];
-  if (error) refuse('GLD-01', `${root}#${error.pointer}`, 'what its schema accepts', error.message);
+  checkSchema(surroundings, 'golden', decoded(value), 'GLD-01', root);
   const vectors = /** @type {Vector[]} */ (/** @type {any} */ (value).vectors);
   vectors.forEach((vector, i) => {
     const before = vectors[i - 1];

@@ -4,7 +4,7 @@ import { Report, refuse } from '../findings.js';
 import { isObject, parseJson } from '../json.js';
 import { compareText } from '../text.js';
 import { Artifact, MEDIA, declared, encodeHeader } from './artifact.js';
-import { openFile, readWhole, walk } from './files.js';
+import { checkSchema, openFile, readWhole, walk } from './files.js';
 import { LARGEST_CONFIG, addRead, readConfig } from './keras-config.js';
 import { Findings } from './keras-findings.js';
 import { numberShared } from './keras-values.js';
@@ -134,8 +134,7 @@ class KerasModel {
     const value = parseJson(await readWhole(bytes), path, report);
     const [finding] = report.findings;
     if (finding) refuse('KMD-01', finding.place, finding.expected, finding.found);
-    const [error] = this.surroundings.schemas?.errors('keras_model', value) ?? [];
-    if (error) refuse('KMD-01', `${path}#${error.pointer}`, 'what its schema accepts', error.message);
+    checkSchema(this.surroundings, 'keras_model', value, 'KMD-01', path);
     const facts = /** @type {Facts} */ (/** @type {unknown} */ (value));
     const inOrder = SELECTION.filter((part) => facts.selection.includes(part));
     if (inOrder.join() !== facts.selection.join()) refuse('KMD-01', `${path}#/selection`, inOrder.join(), facts.selection);
@@ -194,8 +193,7 @@ class KerasModel {
     const found = await this.tagged(TRAINING);
     if (!found) return;
     const path = this.path(TRAINING);
-    const [error] = this.surroundings.schemas?.errors('keras_training', plain(found.value)) ?? [];
-    if (error) refuse('KMD-05', `${path}#${error.pointer}`, 'what its schema accepts', error.message);
+    checkSchema(this.surroundings, 'keras_training', plain(found.value), 'KMD-05', path);
     const findings = new Findings();
     findings.walk(found.value);
     this.artifact.customObjects.push(...[...findings.custom.values()].map((one) => ({ ...one, component: path })));

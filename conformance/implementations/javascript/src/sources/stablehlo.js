@@ -3,7 +3,7 @@ import { bitsOf } from '../dtypes.js';
 import { Report, refuse } from '../findings.js';
 import { parseJson } from '../json.js';
 import { Artifact, MEDIA } from './artifact.js';
-import { isFile, openFile, readWhole } from './files.js';
+import { checkSchema, isFile, openFile, readWhole } from './files.js';
 import { LARGEST_CONFIG } from './keras-config.js';
 import { readHeader } from './safetensors.js';
 /** @typedef {import('./artifact.js').Surroundings} Surroundings */
@@ -45,8 +45,7 @@ async function readArguments(surroundings, path) {
   const value = parseJson(await readWhole(bytes), path, report);
   const finding = report.findings.find(({ rule }) => rule !== 'JSN-07');
   if (finding) refuse('SHL-02', finding.place, finding.expected, finding.found);
-  const [error] = surroundings.schemas?.errors('stablehlo_arguments', value) ?? [];
-  if (error) refuse('SHL-02', `${path}#${error.pointer}`, 'what its schema accepts', error.message);
+  checkSchema(surroundings, 'stablehlo_arguments', value, 'SHL-02', path);
   const found = /** @type {Arguments} */ (/** @type {unknown} */ (value));
   checkItems(found.arguments, `${path}#/arguments`);
   checkItems(found.results, `${path}#/results`);
