@@ -90,7 +90,7 @@ def _judged(
     judged = judge_vector(vector, outputs, "float32")
     failed = {name: each for name, each in judged.items() if each.outcome == "fail"}
     engine = f"tf_keras {_version('tf_keras')}"
-    evidence: dict[str, Any] = {"verified": not failed, "by": engine, **_figures(judged.values())}
+    evidence: dict[str, Any] = {"verified": not failed, "by": engine, **dict(_figures(judged.values()))}
     evidence["references"] = [f"{r.engine} {r.version}".strip() for r in vector.references]
     evidence["grade"] = vector.grade
     if failed:

@@ -63,12 +63,56 @@ class Entry(NamedTuple):
     stop: int
 
 
+class Entries(Sequence[Entry]):
+    """Tensors of a header in its order, as columns: entries are made when they are asked for."""
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+        self._dtypes: list[str] = []
+        self._shapes: list[tuple[int, ...]] = []
+        self._starts, self._stops = array("Q"), array("Q")
+        self._known: dict[tuple[int, ...], tuple[int, ...]] = {}
+
+    def append(self, entry: Entry) -> None:
+        """Add the next one."""
+        self._names.append(entry.name)
+        self._dtypes.append(entry.dtype)
+        self._shapes.append(self._known.setdefault(entry.shape, entry.shape))
+        self._starts.append(entry.start)
+        self._stops.append(entry.stop)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, at: int) -> Entry: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[Entry]: ...
+
+    def __getitem__(self, at: int | slice) -> Entry | list[Entry]:
+        if isinstance(at, slice):
+            return [self[each] for each in range(len(self))[at]]
+        columns = self._names, self._dtypes, self._shapes, self._starts, self._stops
+        return Entry(*(column[at] for column in columns))
+
+    def __iter__(self) -> Iterator[Entry]:
+        columns = self._names, self._dtypes, self._shapes, self._starts, self._stops
+        return map(Entry, *columns)
+
+    def by_range(self) -> Iterator[Entry]:
+        """Ascending by start and stop."""
+        starts, stops = self._starts, self._stops
+        return map(self.__getitem__, sorted(range(len(self)), key=lambda at: (starts[at], stops[at])))
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
     """A header, read: tensors in its order, metadata, and where the data starts (bytes)."""
 
-    entries: tuple[Entry, ...]
+    entries: Entries
     metadata: Mapping[str, str]
+    """Empty where there is so much that it would swell a manifest."""
     data_offset: int
 
 
@@ -102,15 +146,10 @@ def read(tree: Tree) -> Artifact:
     if tree.root.endswith(INDEX_SUFFIX):
         return _read_sharded(tree, blob)
     header = read_header(blob, tree.root)
-    component = Component(tree.root, "safetensors", (tree.root,), None, _properties(header))
+    properties = {} if header.metadata is None else {"metadata": dict(header.metadata)}
+    component = Component(tree.root, "safetensors", (tree.root,), None, properties)
     file = ArtifactFile(tree.root, blob, MEDIA_TYPE)
     return Artifact((file,), tuple(tensors(header, tree.root)), (component,))
-
-
-def _properties(header: Header) -> dict[str, Any]:
-    """The metadata, unless it would swell a manifest; the file has it in any case."""
-    size = sum(len(key) + len(value) for key, value in header.metadata.items())
-    return {"metadata": dict(header.metadata)} if size <= _METADATA_CHARACTERS else {}
 
 
 def tensors(header: Header, path: str) -> Iterator[ArtifactTensor]:
@@ -144,92 +183,26 @@ def _parse(blob: Blob, path: str) -> tuple[tuple[Entry, ...], dict[str, str], in
     return entries, metadata, _LENGTH_BYTES + length
 
 
-class _Scanner:
-    """The JSON text of a header, read once from left to right; raises `ValueError`."""
-
-    def __init__(self, text: str) -> None:
-        self.text, self.at = text, 0
-
-    def _skip(self) -> None:
-        if self.text[self.at : self.at + 1] in (" ", "\t", "\n", "\r"):
-            self.at = _BLANKS.match(self.text, self.at).end()  # type: ignore[union-attr]
-
-    def take(self, mark: str) -> bool:
-        """Step over `mark` where it comes next."""
-        self._skip()
-        found = self.text.startswith(mark, self.at)
-        self.at += found
-        return found
-
-    def need(self, mark: str) -> None:
-        """Step over `mark`, which must come next."""
-        if not self.take(mark):
-            raise ValueError(f"no `{mark}` at character {self.at} of the header")
-
-    def string(self) -> str:
-        """The string that comes next; it must be Unicode text."""
-        self._skip()
-        if not self.text.startswith('"', self.at):
-            raise ValueError(f"no string at character {self.at} of the header")
-        value, self.at = _JSON.raw_decode(self.text, self.at)
-        value.encode()
-        return str(value)
-
-    def members(self) -> Iterator[str]:
-        """The keys of the object that comes next; the caller takes each value in between."""
-        self.need("{")
-        seen: set[str] = set()
-        more = not self.take("}")
-        while more:
-            key = self.string()
-            if key in seen:
-                raise ValueError(f"the key {key!r} twice")
-            seen.add(key)
-            self.need(":")
-            yield key
-            more = self.take(",")
-            if not more:
-                self.need("}")
-
-    def finish(self) -> None:
-        """Nothing but blanks may come next."""
-        self._skip()
-        if self.at != len(self.text):
-            raise ValueError(f"more text after the object, at character {self.at}")
-
-    def entry(self) -> Any:
-        """The value that comes next, `_ENTRY_BYTES` characters at most."""
-        self._skip()
-        value, length = _JSON.raw_decode(self.text[self.at : self.at + _ENTRY_BYTES])
-        self.at += length
-        return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError(f"a key twice among {[key for key, _ in pairs]}")
-    return result
-
-
-def _constant(name: str) -> None:
-    raise ValueError(f"the number {name}")
-
-
-_JSON = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant)
-
-
-def _scan(scanner: _Scanner, path: str) -> tuple[tuple[Entry, ...], dict[str, str]]:
-    entries: list[Entry] = []
-    metadata: dict[str, str] = {}
-    for name in scanner.members():
+def _scan(scanner: Scanner, path: str) -> tuple[Entries, dict[str, str]]:
+    entries, metadata = Entries(), {}
+    for name in scanner.members(LIMITS.safetensors_members):
         if name == _METADATA:
-            for key in scanner.members():
-                metadata[key] = scanner.string()
+            metadata = _metadata(scanner)
         else:
-            entries.append(_entry(name, scanner.entry(), path))
+            entries.append(_entry(name, scanner.value(_ENTRY_CHARACTERS), path))
     scanner.finish()
-    return tuple(entries), metadata
+    return entries, metadata
+
+
+def _metadata(scanner: Scanner) -> dict[str, str]:
+    """The metadata, or nothing where it would swell a manifest; the file has it in any case."""
+    found, size = {}, 0
+    for key in scanner.members(LIMITS.safetensors_members):
+        value = scanner.string()
+        size += len(key) + len(value)
+        if size <= _METADATA_CHARACTERS:
+            found[key] = value
+    return found if size <= _METADATA_CHARACTERS else {}
 
 
 def _entry(name: str, entry: Any, path: str) -> Entry:
