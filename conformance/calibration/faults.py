@@ -164,7 +164,7 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "tanh form of gelu": ("encoder", _plain_gelu),
     "slope of hard_sigmoid": ("squeeze-excite", _hard_sigmoid),
     "slope of LeakyReLU": ("batch-norm", _edit("LeakyReLU", negative_slope=0.2)),
-    "relu for relu6": ("separable", _edit("ReLU", max_value=None)),
+    "relu for relu6": ("relu6", _edit("ReLU", max_value=None)),
     "attention scale": ("encoder", _set("MultiHeadAttention", _attention_scale)),
     "causal mask missing": ("decoder", _no_mask),
     "gate order of LSTM": ("lstm", _set("LSTM", _gates)),

@@ -139,6 +139,7 @@ ARCHITECTURES: dict[str, Callable[[], Any]] = {
     "separable": lambda: _net(IMAGE, L.DepthwiseConv2D(3, padding="same"), L.BatchNormalization(),
                               L.ReLU(6.0), L.SeparableConv2D(8, 3, padding="same"),
                               L.BatchNormalization(), L.ReLU(6.0), L.GlobalAveragePooling2D(), L.Dense(5)),
+    "relu6": lambda: _net(VECTOR, L.Dense(24), L.Rescaling(4.0), L.ReLU(6.0), L.Dense(4)),
     "batch-norm": lambda: _net(IMAGE, *_conv_bn(8, 2), *_conv_bn(8, 1, L.LeakyReLU(0.3)),
                                L.Flatten(), L.Dense(5)),
     "residual": _residual,

@@ -52,7 +52,7 @@ def _lines(results: Results, about: Mapping[str, str], machine: str) -> Iterator
     yield from _reference_lines(results)
     yield from _clean_lines(results)
     yield from _fault_lines(results)
-    yield from _weight_lines(results["weights"].get("caught", {}))
+    yield from _weight_lines(results["weights"])
 
 
 def _reference_lines(results: Results) -> Iterator[str]:
@@ -97,10 +97,12 @@ def _fault_lines(results: Results) -> Iterator[str]:
         yield f"| {title} | {row['model']} | {caught} | {row['max']:.3g} | {row['rms']:.3g} |"
 
 
-def _weight_lines(caught: Mapping[str, Any]) -> Iterator[str]:
+def _weight_lines(by_model: Mapping[str, Any]) -> Iterator[str]:
     yield from ("", "## One weight perturbed", "", "What is missed does not move the output beyond "
                 "rounding: it is unresolvable, and no tolerance can tell it from a clean run.", "")  # fmt: skip
     yield "| change of one weight | caught | of | rate |"
     yield "|---|---|---|---|"
-    for kind, (count, total) in caught.items():
+    for kind in next(iter(by_model.values()), {}):
+        pairs = [found[kind] for found in by_model.values()]
+        count, total = (sum(numbers) for numbers in zip(*pairs, strict=True))
         yield f"| {kind} | {count} | {total} | {count / total:.0%} |"

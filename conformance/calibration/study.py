@@ -4,7 +4,7 @@
     python conformance/calibration/study.py --fresh    run everything anew
 
 Each stage is a process of its own, whose result is kept in `build/calibration/`; a study that was
-cut off goes on where it was. `results.json` and `RESULTS.md` are written at the end.
+cut off goes on where it was, and what is new in `models.py` and `faults.py` is added. `results.json` and `RESULTS.md` are written at the end.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -72,7 +73,7 @@ def main() -> int:
         path = BUILD / f"{name}.json"
         if options.fresh:
             path.unlink(missing_ok=True)
-        if not path.exists():
+        if not _is_complete(name):
             started = time.monotonic()
             subprocess.run(
                 [sys.executable, __file__, "--stage", name],
@@ -86,6 +87,20 @@ def main() -> int:
     return write({name: _result(name) for name in STAGES})
 
 
+def _is_complete(name: str) -> bool:
+    """Whether a stage has a result for all that it is about."""
+    done = _result(name)
+    return bool(done) and _wanted(name) <= done.keys()
+
+
+def _wanted(name: str) -> set[str]:
+    """The architectures, or the faults; read from the text, since importing them needs Keras."""
+    file = "faults.py" if name == "faults" else "models.py"
+    text = (HERE / file).read_text("utf-8")
+    tables = re.findall(r"^(?:ARCHITECTURES|FAULTS)\b.*?^}", text, re.MULTILINE | re.DOTALL)
+    return set(re.findall(r'^    "([^"]+)": ', "".join(tables), re.MULTILINE))
+
+
 def _result(name: str) -> dict[str, Any]:
     path = BUILD / f"{name}.json"
     return json.loads(path.read_text("utf-8")) if path.exists() else {}
@@ -94,21 +109,22 @@ def _result(name: str) -> dict[str, Any]:
 def _stage(name: str) -> int:
     family = name.split("-", maxsplit=1)[0]
     run = {"reference": _reference, "second": _second, "faults": _faults, "weights": _weights}
-    made = run[family]() if family in run else _clean(name.removeprefix("clean-"))
-    (BUILD / f"{name}.json").write_text(json.dumps(made, indent=1), "utf-8")
+    done = _result(name)
+    made = run[family](done) if family in run else _clean(name.removeprefix("clean-"), done)
+    (BUILD / f"{name}.json").write_text(json.dumps(done | made, indent=1), "utf-8")
     return 0
 
 
-def _each() -> Iterator[tuple[str, Any, Any]]:
-    """Name, model and inputs of each architecture."""
+def _each(done: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Name, model and inputs of each architecture that is not in `done`."""
     from calibration import models
 
-    for name in models.ARCHITECTURES:
+    for name in (n for n in models.ARCHITECTURES if n not in done):
         model = models.build(name)
         yield name, model, models.inputs_of(model, name)
 
 
-def _reference() -> dict[str, Any]:
+def _reference(done: Mapping[str, Any]) -> dict[str, Any]:
     """Golden outputs and channels of every architecture, to `build/`."""
     import jax
 
@@ -116,7 +132,7 @@ def _reference() -> dict[str, Any]:
     from modelbundle.golden import noise, route, trace
 
     made = {}
-    for name, narrow, x in _each():
+    for name, narrow, x in _each(done):
         route.widen_keras()
         program, arguments = route.traced(route.in_float64(narrow), [x])
         y = np.asarray(trace.evaluate(program, arguments, trace.Visitor())[0])
@@ -144,14 +160,14 @@ def golden(name: str) -> tuple[Any, Channels]:
         return stored["y"], Channels({channel: stored[channel] for channel in CHANNELS})
 
 
-def _second() -> dict[str, Any]:
+def _second(done: Mapping[str, Any]) -> dict[str, Any]:
     """Bits below sigma to which a second float64 route agrees."""
     from modelbundle.golden import route
     from modelbundle.golden.reference64 import agreed_bits
     from modelbundle.sources.golden import Output
 
     made = {}
-    for name, narrow, x in _each():
+    for name, narrow, x in _each(done):
         route.widen_keras()
         y, channels = golden(name)
         other = route.on_keras(route.in_float64(narrow), [x])
@@ -160,10 +176,10 @@ def _second() -> dict[str, Any]:
     return made
 
 
-def _clean(setting: str) -> dict[str, Any]:
+def _clean(setting: str, done: Mapping[str, Any]) -> dict[str, Any]:
     """Every architecture on one engine setting, in float32."""
     made = {}
-    for name, model, x in _each():
+    for name, model, x in _each(done):
         try:
             y = np.asarray(_RUNNERS[setting](model, x))
         except Exception as error:  # an engine that cannot is no false alarm; it is told
@@ -244,13 +260,15 @@ _RUNNERS: Mapping[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def _faults() -> dict[str, Any]:
+def _faults(done: Mapping[str, Any]) -> dict[str, Any]:
     """Every fault, in float32."""
     from calibration import faults, models
 
     made: dict[str, Any] = {}
     for group, table in (("faults", faults.FAULTS), ("edges", faults.EDGES)):
         for title, (name, fault) in table.items():
+            if title in done:
+                continue
             model = models.build(name)
             x = models.inputs_of(model, name)
             try:
@@ -264,13 +282,12 @@ def _faults() -> dict[str, Any]:
     return made
 
 
-def _weights() -> dict[str, Any]:
-    """Detection of single perturbed weights and bits, by size."""
+def _weights(done: Mapping[str, Any]) -> dict[str, Any]:
+    """How many single perturbed weights and bits were caught, and of how many, by model and size."""
     import jax
 
-    seen: dict[str, list[bool]] = {}
-    by_model: dict[str, dict[str, float]] = {}
-    for name, model, x in _each():
+    made: dict[str, dict[str, list[int]]] = {}
+    for name, model, x in _each(done):
         kept = [np.array(v.value) for v in model.trainable_variables]
         others = [v.value for v in model.non_trainable_variables]
         call, reference = jitted(model), golden(name)
@@ -286,11 +303,8 @@ def _weights() -> dict[str, Any]:
                 y = call([jax.numpy.asarray(v) for v in values], others, x)
                 caught = not judge(y, *reference, PROFILES["float32"]).passed
                 mine.setdefault(kind, []).append(caught)
-        by_model[name] = {kind: float(np.mean(all_)) for kind, all_ in mine.items()}
-        for kind, all_ in mine.items():
-            seen.setdefault(kind, []).extend(all_)
-    rates = {kind: [int(np.sum(all_)), len(all_)] for kind, all_ in seen.items()}
-    return {"caught": rates, "by model": by_model}
+        made[name] = {kind: [sum(each), len(each)] for kind, each in mine.items()}
+    return made
 
 
 def _flipped(bit: int) -> Callable[[Any], Any]:

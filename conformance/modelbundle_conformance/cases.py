@@ -16,7 +16,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from modelbundle_conformance import golden
+from modelbundle_conformance.golden import Vector
+
 Json = dict[str, Any]
+
+ANSWER, VECTORS = "expected.json", "expected.golden"
+"""What stands beside `case.json` and no tool gets to see: answer, golden vectors."""
 
 
 class UsageError(Exception):
@@ -68,8 +74,15 @@ class Case:
     @cached_property
     def answer(self) -> Json | None:
         """What a Reader or Writer is to answer, where the case says so."""
-        path = self.folder / "expected.json"
+        path = self.folder / ANSWER
         return json.loads(path.read_bytes()) if path.is_file() else None
+
+
+    @cached_property
+    def vectors(self) -> list[Vector]:
+        """The golden vectors that a Runner is held against, where the case has some."""
+        path = self.folder / VECTORS
+        return golden.vectors(path.read_bytes()) if path.is_file() else []
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,8 @@ class Outcome:
 
     answer: Answer
     faults: tuple[str, ...] = ()
+    measures: tuple[Json, ...] = ()
+    """run: for each output of each vector, what ran and how far off it was."""
 
 
 def perform(item: Item, tool: Tool, space: Workspace) -> Outcome:
@@ -38,13 +40,17 @@ def perform(item: Item, tool: Tool, space: Workspace) -> Outcome:
         path = space.prepare(item.case)
     except SetupError as error:
         return Outcome(Answer("unresolvable", str(error)))
-    run = _Run(item.case, tool, space, path)
+    run = Operation(item.case, tool, space, path)
+    if item.operation == "run":
+        from modelbundle_conformance import running
+
+        return running.perform(run)
     answer, faults = _OPERATIONS[item.operation](run)
     return Outcome(answer, tuple(faults[:MAX_FAULTS]))
 
 
 @dataclass(frozen=True)
-class _Run:
+class Operation:
     """One operation under way."""
 
     case: Case
@@ -73,34 +79,34 @@ class _Run:
 _Done = tuple[Answer, list[str]]
 
 
-def _validate(run: _Run) -> _Done:
+def _validate(run: Operation) -> _Done:
     return run.ask("validate", run.path)
 
 
-def _read(run: _Run) -> _Done:
+def _read(run: Operation) -> _Done:
     answer, faults = run.ask("read", run.path, digest=run.case.arguments.get("digest"))
     if answer.verdict == "accept" and run.case.answer is not None:
         faults += differences(run.case.answer, answer.data)
     return answer, faults
 
 
-def _unpack(run: _Run) -> _Done:
+def _unpack(run: Operation) -> _Done:
     given = run.case.arguments.get("destination")
     destination = run.space.case / given if given else run.space.made / "unpacked"
-    existing = set(_tree(destination))
+    existing = set(tree(destination))
     answer, faults = run.ask("unpack", run.path, destination=destination)
     if answer.verdict == "accept" and run.case.answer is not None and not run.expects_refusal:
         sources = {
             f["path"]: f["digest"] for f in run.case.answer["files"] if f["role"] == "source"
         }
-        found = {path: how for path, how in _tree(destination).items() if path not in existing}
+        found = {path: how for path, how in tree(destination).items() if path not in existing}
         faults += _compare(
             sources, {path: how for path, how in found.items() if how != "directory"}
         )
     return answer, faults
 
 
-def _copy(run: _Run) -> _Done:
+def _copy(run: Operation) -> _Done:
     """There and back: the other layout, whose content is known, and then the first one again."""
     layout = run.case.arguments.get("layout")
     there = run.space.made / _name("there", layout or _other(run.case.layout))
@@ -114,36 +120,38 @@ def _copy(run: _Run) -> _Done:
         rules = clip([found["rule"] for found in second.findings])
         return second if second.ended != "answered" else answer, [
             *faults, *more, f"refuses its own copy {there.name}: {rules}"]  # fmt: skip
-    if _tree(back) != _tree(run.path):
+    if tree(back) != tree(run.path):
         more.append(f"{run.case.layout} to {there.name} and back are not the same bytes")
     return answer, [*faults, *more]
 
 
-def _pack(run: _Run) -> _Done:
-    """Twice, in other surroundings: the same bytes (WRT-01)."""
-    sources = run.case.arguments["sources"]
+def _written(run: Operation) -> _Done:
+    """`pack` and `write`: twice, in other surroundings, to the same bytes (WRT-01)."""
+    operation = run.case.operation
+    sources = run.case.arguments.get("sources", [])
     first = run.space.made / "packed.modelbundle"
-    answer, faults = run.ask("pack", run.path, destination=first, sources=sources)
+    answer, faults = run.ask(operation, run.path, destination=first, sources=sources)
     if answer.verdict != "accept" or run.expects_refusal:
         return answer, faults
     surroundings = {"TZ": "Pacific/Kiritimati", "LC_ALL": "C", "PYTHONHASHSEED": "7", "HOME": "/"}
     second = run.space.made / "again.modelbundle"
-    again, more = run.ask("pack", run.path, destination=second, sources=sources[::-1],
+    again, more = run.ask(operation, run.path, destination=second, sources=sources[::-1],
                           environment=surroundings)  # fmt: skip
-    if again.verdict != "accept" or _tree(first) != _tree(second):
+    if again.verdict != "accept" or tree(first) != tree(second):
         more.append("another order, time zone and locale give other bytes")
     if run.case.answer is not None:
-        wanted, found = run.case.answer["digest"], _bundle_digest(first)
+        wanted, found = run.case.answer["digest"], bundle_digest(first)
         more += [f"the bundle is {found}, not {wanted}"] if wanted != found else []
     return answer, [*faults, *more]
 
 
-_OPERATIONS: Mapping[str, Callable[[_Run], _Done]] = {
+_OPERATIONS: Mapping[str, Callable[[Operation], _Done]] = {
     "validate": _validate,
     "read": _read,
     "unpack": _unpack,
     "copy": _copy,
-    "pack": _pack,
+    "pack": _written,
+    "write": _written,
 }
 
 
@@ -186,9 +194,9 @@ def _check_copy(copy: Path, expected: Json | None) -> list[str]:
     if "copy" in expected:
         return _compare(expected["copy"], _files(copy))
     if copy.is_file():
-        found = _bundle_digest(copy)
+        found = bundle_digest(copy)
         return [] if found == expected["digest"] else [f"the copy is {found}: another manifest"]
-    found_files = _tree(copy)
+    found_files = tree(copy)
     stored = _files(copy)
     manifest = stored.pop("manifest.json", "missing")
     if manifest != expected["digest"]:
@@ -200,7 +208,7 @@ def _check_copy(copy: Path, expected: Json | None) -> list[str]:
     return _compare(wanted, stored) + folders
 
 
-def _bundle_digest(path: Path) -> str:
+def bundle_digest(path: Path) -> str:
     """The digest of an archive: of its manifest, whose size stands at 22, its bytes at 64."""
     try:
         data = path.read_bytes()
@@ -218,7 +226,7 @@ def _compare(wanted: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _tree(path: Path) -> dict[str, str]:
+def tree(path: Path) -> dict[str, str]:
     """Everything at and below `path`: a digest for a file, else what it is; links unfollowed."""
     found: dict[str, str] = {}
     real = path.resolve()
@@ -233,7 +241,7 @@ def _tree(path: Path) -> dict[str, str]:
 
 
 def _files(path: Path) -> dict[str, str]:
-    return {name: how for name, how in _tree(path).items() if how != "directory"}
+    return {name: how for name, how in tree(path).items() if how != "directory"}
 
 
 def _changes(

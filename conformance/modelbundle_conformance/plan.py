@@ -16,15 +16,18 @@ from typing import Literal, get_args
 
 from modelbundle_conformance.cases import Case, Json, Suite, UsageError
 
-Role = Literal["Reader", "Validator", "Writer", "Copier"]
+Role = Literal["Reader", "Validator", "Writer", "Copier", "Runner"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 OPERATIONS: dict[Role, tuple[str, ...]] = {
     "Reader": ("read", "unpack"),
     "Validator": ("validate",),
-    "Writer": ("pack",),
+    "Writer": ("write", "pack"),
     "Copier": ("copy",),
+    "Runner": ("run",),
 }
+OFFERED = frozenset({"validate", "read", "copy", "pack"})
+"""What a tool does that says nothing of itself."""
 OPTIONAL = frozenset({"unpack"})
 """Operations that a role can have but need not: chapter 11 binds "a Reader that unpacks"."""
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from modelbundle_conformance.answers import Answer
 from modelbundle_conformance.cases import Suite
 from modelbundle_conformance.operations import Outcome, perform
-from modelbundle_conformance.plan import OPERATIONS, Item
+from modelbundle_conformance.plan import OFFERED, Item
 from modelbundle_conformance.processes import Limits
 from modelbundle_conformance.scoring import ExpectedFailure, Score, score
 from modelbundle_conformance.session import SessionTool
@@ -97,7 +97,7 @@ class Run:
         lacking = sorted(item.case.features & declared)
         if lacking:
             return f"declared as not supported: {', '.join(lacking)}"
-        offered = self.hello.operations or {first[0] for first in OPERATIONS.values()}
+        offered = self.hello.operations or OFFERED
         return "" if item.operation in offered else f"the tool does not offer {item.operation}"
 
     def _station(self, stack: ExitStack) -> _Station:

@@ -33,7 +33,7 @@ class Request:
     destination: Path | None = None
     """unpack, copy and pack: where to."""
     sources: tuple[str, ...] = ()
-    """pack: paths below `path`."""
+    """pack: paths below `path`; run: the file that says what to run."""
     environment: dict[str, str] = field(default_factory=dict)
     """Variables that a process for this operation gets as well."""
 

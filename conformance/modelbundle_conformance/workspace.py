@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from types import ModuleType
 
-from modelbundle_conformance.cases import Case, Suite
+from modelbundle_conformance.cases import ANSWER, VECTORS, Case, Suite
 
 Listing = dict[str, tuple[int, int, int]]
 
@@ -41,7 +41,7 @@ class Workspace:
         self.clear()
         try:
             shutil.copytree(case.folder, self.case, symlinks=True)
-            for name in ("case.json", "expected.json"):
+            for name in ("case.json", ANSWER, VECTORS):
                 (self.case / name).unlink(missing_ok=True)
             if "recipe" in case.data:
                 self._recipes().run(case.data["recipe"], self.case)

@@ -83,8 +83,9 @@ def test_a_keras_model_is_lowered_for_any_batch(tmp_path: Path) -> None:
 
 def test_lowering_gives_the_same_bytes(tmp_path: Path) -> None:
     pack(save_module(tmp_path / "net"), tmp_path / "net.modelbundle")
+    source = tmp_path / "net.modelbundle"
     digests = [
-        add_graph(tmp_path / "net.modelbundle", tmp_path / f"{n}.modelbundle", batches=[2]).digest
+        add_graph(source, tmp_path / f"{n}.modelbundle", signature="serving_default").digest
         for n in range(2)
     ]
     assert digests[0] == digests[1]
@@ -103,8 +104,9 @@ def test_what_cannot_be_lowered(tmp_path: Path) -> None:
 
 def test_variables_of_tensorflow_1_cannot_be_lowered(tmp_path: Path) -> None:
     pack(save_session(tmp_path / "net"), tmp_path / "net.modelbundle")
+    source, portable = tmp_path / "net.modelbundle", tmp_path / "portable.modelbundle"
     with pytest.raises(BundleError, match="VariableV2"):
-        add_graph(tmp_path / "net.modelbundle", tmp_path / "portable.modelbundle")
+        add_graph(source, portable, signature="serving_default")
     assert not (tmp_path / "portable.modelbundle").exists()
 
 

@@ -18,6 +18,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import running
+import writing
+
 from modelbundle.bundle import Bundle, open_bundle
 from modelbundle.copying import copy
 from modelbundle.core.findings import UNSUPPORTED, BundleError, Finding
@@ -33,12 +37,12 @@ class Adapter:
     """Operations on paths; each gives an answer or raises `BundleError`."""
 
     name = "reference"
-    operations = ("validate", "read", "unpack", "copy", "pack")
+    operations = ("validate", "read", "unpack", "copy", "pack", "write", "run")
 
     def hello(self) -> Json:
         """What this implementation is and does."""
         return {"name": self.name, "version": "0.1.0", "language": "Python",
-                "operations": list(self.operations), "unsupported": []}  # fmt: skip
+                "operations": list(self.operations), "unsupported": running.unsupported()}  # fmt: skip
 
     def validate(self, path: Path) -> list[Json]:
         """All findings."""
@@ -87,8 +91,18 @@ class Adapter:
         copy(path, destination, directory=destination.suffix != ".modelbundle")
 
     def pack(self, path: Path, destination: Path, sources: Sequence[str]) -> Json:
-        """Pack sources below `path`."""
-        return {"digest": pack([path / source for source in sources], destination)}
+        """Pack sources below `path`, to the layout that the destination's name asks for."""
+        as_directory = destination.suffix != ".modelbundle"
+        given = [path / source for source in sources]
+        return {"digest": pack(given, destination, directory=as_directory)}
+
+    def write(self, path: Path, destination: Path) -> Json:
+        """Write what a specification states."""
+        return {"digest": writing.write(path, destination)}
+
+    def run(self, path: Path, destination: Path, request: Path) -> Json:
+        """Run what a request asks for."""
+        return running.run(path, destination, request)
 
     def exit_status(self, verdict: str) -> int:
         """The exit status of a verdict."""
@@ -143,6 +157,10 @@ def whole(adapter: Adapter, request: Json) -> Json:
             adapter.copy(path, destination)
         case "pack":
             return adapter.pack(path, destination, request["sources"])
+        case "write":
+            return adapter.write(path, destination)
+        case "run":
+            return adapter.run(path, destination, Path(request["sources"][0]))
         case other:
             raise SystemExit(f"unknown operation: {other}")
     return {}

@@ -44,8 +44,8 @@ def input_findings(signature: Signature, arrays: Arrays) -> Iterator[Finding]:
         expected = f"inputs {clip(', '.join(sorted(ports)))}"
         yield Finding("RUN-02", where, expected, clip(name))
     symbols: dict[str, int] = {}
-    for name in ports.keys() & arrays.keys():
-        port, array = ports[name], arrays[name]
+    for name, port in ((name, port) for name, port in ports.items() if name in arrays):
+        array = arrays[name]
         found = f"{dtype_of(array)} {list(array.shape)}"
         if dtype_of(array) != port.dtype or not fits(array.shape, port, symbols):
             known = ", ".join(f"{symbol} is {size}" for symbol, size in symbols.items())

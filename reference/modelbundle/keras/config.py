@@ -1,7 +1,7 @@
 """The config of a live Keras object as `config.json` of a captured model holds it.
 
-It is what Keras would write, with four differences: how the model was compiled stands in
-`training.json`; shared objects are numbered in order of appearance, not by address; tuples in the
+It is what Keras would write, with five differences: how the model was compiled stands in
+`training.json`; names that a config leaves out stand beside it (`names_beside`); shared objects are numbered in order of appearance, not by address; tuples in the
 configs of classes that are not Keras's own are tagged, for Keras's own take lists; and what JSON
 has no word for is tagged (`sources.keras.exact_values`).
 
@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from modelbundle.core.findings import BundleError, Finding, checks, clip
+from modelbundle.keras import names_beside
 from modelbundle.keras.variables import layers
 from modelbundle.sources.keras import exact_values
 from modelbundle.sources.keras.builtins import is_home
@@ -33,6 +34,7 @@ def config_of(target: Any, place: str, *, compiled: bool = True) -> bytes:
             config = _serialized(target)
     except Exception as error:
         raise _refusal(target, place, error) from error
+    names_beside.write(config, target)
     if not compiled:
         config = _without_compiled(config)
     return exact(config, place, tagged=_is_foreign)

@@ -16,7 +16,7 @@ from typing import Any
 
 from modelbundle.bundle import Bundle
 from modelbundle.core.findings import BundleError, settle
-from modelbundle.keras import legacy
+from modelbundle.keras import legacy, names_beside
 from modelbundle.keras.asset_loading import load_assets
 from modelbundle.keras.assigning import assign
 from modelbundle.keras.building import build, initialise, surroundings
@@ -128,6 +128,7 @@ def _made(saved: Saved, known: Mapping[str, Any], allow_unsafe: bool) -> Any:
 
     config = saved.config()
     config.pop("compile_config", None)
+    known = {**known, **names_beside.give(config, known)}
     with ObjectSharingScope():
         return _resolve(config, saved, known, allow_unsafe)
 

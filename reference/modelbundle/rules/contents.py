@@ -6,7 +6,7 @@ format holds for a bundle too, whoever wrote it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 
 import numpy as np
@@ -161,17 +161,14 @@ _REQUIRED = {"layers": "layers", "custom_objects": "customObjects", "ops": "ops"
 def _check_tensors(bundle: Bundle, component: Component, artifact: Artifact) -> Iterator[Finding]:
     file = cache(bundle.file)
     rows = {
-        (space.system, name): row
+        space.system: dict(zip(space.names, space.tensors.tolist(), strict=True))
         for space in bundle.index.namespaces
         if space.component == component.id
-        for name, row in zip(space.names, space.tensors.tolist(), strict=True)
     }
+    held = {system: bytearray(len(bundle.index)) for system in rows}
     place = clip(component.id)
-    known = {pair for tensor in artifact.tensors for pair in tensor.names.items()}
-    for system, name in sorted(rows.keys() - known - artifact.bound):
-        yield Finding("COM-06", place, "a tensor that the source holds", clip(f"{name} ({system})"))
     for tensor in artifact.tensors:
-        numbers = {rows.get(pair) for pair in tensor.names.items()}
+        numbers = {_held(rows, held, pair) for pair in tensor.names.items()}
         number = numbers.pop() if numbers else None
         if number is None or numbers:
             yield Finding("COM-06", place, f"a row for {clip(tensor.name)}", "none, or several")
@@ -182,6 +179,22 @@ def _check_tensors(bundle: Bundle, component: Component, artifact: Artifact) -> 
             expected = clip(f"{what} at {tensor.path}@{tensor.offset}")
             hint = "the index does not describe the source"
             yield Finding("COM-06", place, expected, clip(found), hint)
+    for system, numbered in rows.items():
+        for name, number in numbered.items():
+            if not held[system][number] and (system, name) not in artifact.bound:
+                found = clip(f"{name} ({system})")
+                yield Finding("COM-06", place, "a tensor that the source holds", found)
+
+
+def _held(
+    rows: Mapping[str, Mapping[str, int]], held: Mapping[str, bytearray], pair: tuple[str, str]
+) -> int | None:
+    """The row with this naming system and name, noted as one that the source has."""
+    system, name = pair
+    number = rows.get(system, {}).get(name)
+    if number is not None:
+        held[system][number] = 1
+    return number
 
 
 def _is_same(file: Callable[[str], Blob], bundle: Bundle, tensor: ArtifactTensor, row: Row) -> bool:

@@ -12,14 +12,13 @@ Layout: https://github.com/huggingface/safetensors#format
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator, Mapping
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from math import prod
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 from modelbundle.core.blobs import Blob
 from modelbundle.core.dtypes import element_bits
@@ -27,6 +26,7 @@ from modelbundle.core.findings import BundleError, checks, refuse
 from modelbundle.core.limits import LIMITS
 from modelbundle.core.paths import check_path
 from modelbundle.sources.artifact import Artifact, ArtifactFile, ArtifactTensor, Component, Tree
+from modelbundle.sources.json_scanner import Scanner
 
 MEDIA_TYPE = "application/vnd.safetensors"
 INDEX_SUFFIX = ".safetensors.index.json"
@@ -43,13 +43,12 @@ DTYPES = {
 }  # fmt: skip
 """The format's dtype names to ours."""
 
-_ENTRY_BYTES = 4096
-"""The longest JSON text of one tensor's entry; rank and sizes are bounded (bytes)."""
+_ENTRY_CHARACTERS = 4096
+"""The longest JSON text of one tensor's entry; rank and sizes are bounded."""
 _LENGTH_BYTES = 8
 _METADATA_CHARACTERS = 1 << 16
 """How much metadata is repeated in the component's properties."""
 _METADATA = "__metadata__"
-_BLANKS = re.compile(r"[ \t\n\r]*")
 _FIELDS = {"dtype", "shape", "data_offsets"}
 
 
@@ -93,8 +92,9 @@ class Entries(Sequence[Entry]):
     def __getitem__(self, at: int | slice) -> Entry | list[Entry]:
         if isinstance(at, slice):
             return [self[each] for each in range(len(self))[at]]
-        columns = self._names, self._dtypes, self._shapes, self._starts, self._stops
-        return Entry(*(column[at] for column in columns))
+        return Entry(
+            self._names[at], self._dtypes[at], self._shapes[at], self._starts[at], self._stops[at]
+        )
 
     def __iter__(self) -> Iterator[Entry]:
         columns = self._names, self._dtypes, self._shapes, self._starts, self._stops
@@ -103,7 +103,9 @@ class Entries(Sequence[Entry]):
     def by_range(self) -> Iterator[Entry]:
         """Ascending by start and stop."""
         starts, stops = self._starts, self._stops
-        return map(self.__getitem__, sorted(range(len(self)), key=lambda at: (starts[at], stops[at])))
+        return map(
+            self.__getitem__, sorted(range(len(self)), key=lambda at: (starts[at], stops[at]))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +113,8 @@ class Header:
     """A header, read: tensors in its order, metadata, and where the data starts (bytes)."""
 
     entries: Entries
-    metadata: Mapping[str, str]
-    """Empty where there is so much that it would swell a manifest."""
+    metadata: Mapping[str, str] | None
+    """None where there is so much that it would swell a manifest; the file has it in any case."""
     data_offset: int
 
 
@@ -170,21 +172,21 @@ def read_header(blob: Blob, path: str) -> Header:
 
 
 @checks("STF-01")
-def _parse(blob: Blob, path: str) -> tuple[tuple[Entry, ...], dict[str, str], int]:
+def _parse(blob: Blob, path: str) -> tuple[Entries, dict[str, str] | None, int]:
     """Entries of a header, its metadata, and where the data starts (bytes)."""
     if not _looks_like_header(blob):
         raise refuse("STF-01", f"{path}@0", "a header's length, then `{`", f"{blob.size} bytes")
     length = int.from_bytes(blob.read(0, _LENGTH_BYTES), "little")
     try:
-        text = blob.read(_LENGTH_BYTES, length).decode()
-        entries, metadata = _scan(_Scanner(text), path)
+        entries, metadata = _scan(Scanner(blob, _LENGTH_BYTES, length), path)
     except (ValueError, RecursionError) as error:
         raise refuse("STF-01", f"{path}@8", "a safetensors header", str(error)) from None
     return entries, metadata, _LENGTH_BYTES + length
 
 
-def _scan(scanner: Scanner, path: str) -> tuple[Entries, dict[str, str]]:
-    entries, metadata = Entries(), {}
+def _scan(scanner: Scanner, path: str) -> tuple[Entries, dict[str, str] | None]:
+    entries = Entries()
+    metadata: dict[str, str] | None = {}
     for name in scanner.members(LIMITS.safetensors_members):
         if name == _METADATA:
             metadata = _metadata(scanner)
@@ -194,15 +196,14 @@ def _scan(scanner: Scanner, path: str) -> tuple[Entries, dict[str, str]]:
     return entries, metadata
 
 
-def _metadata(scanner: Scanner) -> dict[str, str]:
-    """The metadata, or nothing where it would swell a manifest; the file has it in any case."""
+def _metadata(scanner: Scanner) -> dict[str, str] | None:
     found, size = {}, 0
     for key in scanner.members(LIMITS.safetensors_members):
         value = scanner.string()
         size += len(key) + len(value)
         if size <= _METADATA_CHARACTERS:
             found[key] = value
-    return found if size <= _METADATA_CHARACTERS else {}
+    return found if size <= _METADATA_CHARACTERS else None
 
 
 def _entry(name: str, entry: Any, path: str) -> Entry:
@@ -230,10 +231,10 @@ def _unknown_dtype(place: str, dtype: str) -> BundleError:
 
 
 @checks("STF-02")
-def _check_ranges(entries: tuple[Entry, ...], path: str, size: int) -> None:
+def _check_ranges(entries: Entries, path: str, size: int) -> None:
     """The ranges tile the `size` bytes after the header, each as long as dtype and shape say."""
     at = 0
-    for entry in sorted(entries, key=lambda entry: (entry.start, entry.stop)):
+    for entry in entries.by_range():
         place = f"{path}#{entry.name}"
         if entry.start != at or entry.stop < at:
             found = f"bytes {entry.start} to {entry.stop}"
@@ -249,11 +250,9 @@ def _check_ranges(entries: tuple[Entry, ...], path: str, size: int) -> None:
 
 def _read_sharded(tree: Tree, blob: Blob) -> Artifact:
     metadata, weight_map = _index(tree)
-    stated = {name: _shard_path(tree, shard) for name, shard in weight_map.items()}
-    shards = {
-        path: list(tensors(read_header(tree.files[path], path), path))
-        for path in sorted(set(stated.values()))
-    }
+    paths_of = {shard: _shard_path(tree, shard) for shard in sorted(set(weight_map.values()))}
+    stated = {name: paths_of[shard] for name, shard in weight_map.items()}
+    shards = dict(_shards(tree, sorted(paths_of.values())))
     _check_weight_map(tree.root, stated, list(chain.from_iterable(shards.values())))
     files = [ArtifactFile(tree.root, blob, "application/json")]
     files += [ArtifactFile(path, tree.files[path], MEDIA_TYPE) for path in shards]
@@ -261,6 +260,18 @@ def _read_sharded(tree: Tree, blob: Blob) -> Artifact:
     paths = tuple(file.path for file in files)
     component = Component(tree.root, "safetensors", paths, None, properties)
     return Artifact(tuple(files), tuple(chain.from_iterable(shards.values())), (component,))
+
+
+def _shards(tree: Tree, paths: Iterable[str]) -> Iterator[tuple[str, list[ArtifactTensor]]]:
+    """The tensors of each shard; raises BundleError where one has more than a set can have."""
+    room = LIMITS.safetensors_members
+    for path in paths:
+        found = list(tensors(read_header(tree.files[path], path), path))
+        room -= len(found)
+        if room < 0:
+            expected = f"at most {LIMITS.safetensors_members} tensors in all shards"
+            raise _disagreement(tree.root, expected, "more")
+        yield path, found
 
 
 def _index(tree: Tree) -> tuple[dict[str, Any], dict[str, str]]:
@@ -283,16 +294,19 @@ def _disagreement(path: str, expected: str, found: str) -> BundleError:
 def _scan_index(blob: Blob) -> tuple[dict[str, Any], dict[str, str]]:
     if blob.size > LIMITS.safetensors_header_bytes:
         raise ValueError(f"{blob.size} bytes, limit {LIMITS.safetensors_header_bytes}")
-    scanner = _Scanner(blob.read(0, blob.size).decode())
-    metadata, weight_map = {}, {}
-    for key in scanner.members():
+    scanner = Scanner(blob, 0, blob.size)
+    metadata: dict[str, Any] = {}
+    weight_map: dict[str, str] = {}
+    shards: dict[str, str] = {}
+    for key in scanner.members(LIMITS.safetensors_members):
         if key == "weight_map":
-            for name in scanner.members():
-                weight_map[name] = scanner.string()
-        elif key == "metadata" and isinstance(value := scanner.entry(), dict):
+            for name in scanner.members(LIMITS.safetensors_members):
+                shard = scanner.string()
+                weight_map[name] = shards.setdefault(shard, shard)  # one object for all its tensors
+        elif key == "metadata" and isinstance(value := scanner.value(_ENTRY_CHARACTERS), dict):
             metadata = {key: member for key, member in value.items() if _is_plain(member)}
         elif key != "metadata":
-            scanner.entry()
+            scanner.value(_ENTRY_CHARACTERS)
     scanner.finish()
     return metadata, weight_map
 
