@@ -3,13 +3,17 @@
 `tensors`: a bundle of one file `net.bin` of `count` zero bytes and a row for each, `t00000000`
 and so on, of dtype uint8 and shape [1], without namespaces. `members`: a bundle of `count` empty
 files `f00000`, …, whose archive has more members than its end record can count without zip64.
+`values`: a bundle without files whose manifest has `count` members and items, zeros in its metadata.
+`header`: a bundle of a safetensors file with `count` tensors `t0`, `t1`, … without elements.
 """
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Callable, Mapping
 from hashlib import sha256
+from typing import Any
 
 from generator import raw
 from generator.archives import archive
@@ -18,6 +22,8 @@ from generator.raw import Draft
 
 MILLION = 1_000_000
 MEMBERS = 0xFFFF
+VALUES = 1 << 20
+TENSORS_OF_A_FILE = 200_000
 
 
 def tensors(count: int, fault: str) -> bytes:
@@ -52,7 +58,47 @@ def members(count: int, fault: str) -> bytes:
     return data
 
 
-BUILDERS: Mapping[str, Callable[[int, str], bytes]] = {"tensors": tensors, "members": members}
+def values(count: int, fault: str) -> bytes:
+    """The archive whose manifest has `count` members and items, and one more with "one-more"."""
+    zeros: list[int] = []
+    draft = Draft(files={}, manifest={"metadata": {"zeros": zeros}})
+    held = _values(json.loads(raw.build(draft)[raw.MANIFEST]))
+    zeros += [0] * (count - held + (fault == "one-more"))
+    return archive(raw.build(draft))
+
+
+def _values(value: Any) -> int:
+    """Members and items of a JSON value, all levels together."""
+    if not isinstance(value, dict | list):
+        return 0
+    items = value.values() if isinstance(value, dict) else value
+    return len(value) + sum(map(_values, items))
+
+
+def header_of_many(count: int, fault: str) -> bytes:
+    """The archive of a safetensors file of `count` tensors, and one more with "one-more"."""
+    names = [f"t{at}" for at in range(count + (fault == "one-more"))]
+    entry = {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}
+    text = json.dumps(dict.fromkeys(names, entry), separators=(",", ":")).encode()
+    path = "net.safetensors"
+    rows = [raw.row(name, "uint8", [0], path, 8 + len(text), 0) for name in names]
+    component = {"id": path, "kind": "safetensors", "files": [path], "properties": {"metadata": {}}}
+    return archive(
+        raw.build(
+            Draft(
+                files={path: len(text).to_bytes(8, "little") + text},
+                rows=rows,
+                components=[component],
+                namespaces=[(path, "safetensors", {name: name for name in names})],
+                entries={path: {"mediaType": "application/vnd.safetensors"}},
+            )
+        )
+    )
+
+
+BUILDERS: Mapping[str, Callable[[int, str], bytes]] = {
+    "tensors": tensors, "members": members, "values": values, "header": header_of_many,
+}  # fmt: skip
 
 
 def add(suite: Suite) -> None:
@@ -102,6 +148,52 @@ def add(suite: Suite) -> None:
         place="archive@",
         phase="layout",
         twin="zip64-members",
+    )
+    _add(
+        suite,
+        "json-values",
+        "A manifest of 2^20 members and items",
+        "values",
+        VALUES,
+        "",
+        ["JSN-04"],
+        "The limit itself is allowed.",
+    )
+    _add(
+        suite,
+        "json-values-one-more",
+        "A manifest of 2^20 + 1 members and items",
+        "values",
+        VALUES,
+        "one-more",
+        ["JSN-04"],
+        "A value takes 60 bytes of memory or more where its text takes two.",
+        place="manifest.json",
+        phase="manifest",
+        twin="json-values",
+    )
+    _add(
+        suite,
+        "safetensors-members",
+        "A safetensors header of 200,000 tensors",
+        "header",
+        TENSORS_OF_A_FILE,
+        "",
+        ["STF-01"],
+        "The limit itself is allowed, within the memory that any operation has.",
+    )
+    _add(
+        suite,
+        "safetensors-members-one-more",
+        "A safetensors header of 200,001 tensors",
+        "header",
+        TENSORS_OF_A_FILE,
+        "one-more",
+        ["STF-01"],
+        "A header of 100 MB could name two million tensors that have no bytes at all.",
+        place="",
+        phase="sources",
+        twin="safetensors-members",
     )
 
 

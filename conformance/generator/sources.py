@@ -128,12 +128,22 @@ def _renew_digests(index: dict[str, Any], files: Mapping[str, bytes]) -> None:
 @cache
 def loaded(*fixtures: str) -> Loaded:
     """The bundle that the reference makes of fixtures."""
+    return _packed_by_reference([FIXTURES / fixture / root_of(fixture) for fixture in fixtures])
+
+
+@cache
+def loaded_from(fixture: str, *roots: str) -> Loaded:
+    """The bundle that the reference makes of some of the files of a fixture."""
+    return _packed_by_reference([FIXTURES / fixture / root for root in roots])
+
+
+def _packed_by_reference(sources: Sequence[Path]) -> Loaded:
     from modelbundle.bundle import open_bundle
     from modelbundle.packing import pack
 
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "bundle"
-        pack([FIXTURES / fixture / root_of(fixture) for fixture in fixtures], out, directory=True)
+        pack(sources, out, directory=True)
         with open_bundle(out) as bundle:
             names = [raw.MANIFEST, *(entry.path for entry in bundle.manifest.stored)]
             rows = [bundle.index.row(number) for number in range(len(bundle.index))]

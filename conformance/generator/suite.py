@@ -14,9 +14,11 @@ from generator import (
     golden_vectors,
     large,
     operations,
+    running,
     sources,
     valid_bundles,
     valid_tensors,
+    writing,
 )
 from generator.cases import Suite
 
@@ -35,6 +37,8 @@ FAMILIES = (
     operations,
     sources,
     golden_vectors,
+    writing,
+    running,
 )
 
 

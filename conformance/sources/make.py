@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import struct
 import sys
 import tempfile
@@ -663,6 +664,91 @@ MADE["golden/call"] = lambda: _golden(
     {"component": "net.json", "signature": "call", "name": "given",
      "inputs": [_pairs(5, 6)], "outputs": [_answer("output_0", 1)]}  # fmt: skip
 )
+
+
+# What is run: models and the golden vectors that hold a Runner of them
+
+
+def _dense(width: int, units: int, weights: Any, bias: Any) -> bytes:
+    """An ONNX model: `y` is x·w + b, `best` the place of the largest element of a row of it."""
+
+    def initialiser(name: str, array: Any) -> bytes:
+        dims = b"".join(wire.field(1, size) for size in array.shape)
+        return dims + wire.fields((2, 1), (8, name), (9, array.astype("<f4").tobytes()))
+
+    def node(kind: str, inputs: list[str], output: str, *attributes: bytes) -> bytes:
+        taken = b"".join(wire.field(1, name) for name in inputs)
+        given = wire.fields((2, output), (3, output), (4, kind))
+        return taken + given + b"".join(wire.field(5, each) for each in attributes)
+
+    def port(name: str, element: int, *sizes: int | str) -> bytes:
+        dims = b"".join(wire.field(1, wire.field(1 if isinstance(size, int) else 2, size)) for size in sizes)
+        return wire.fields((1, name), (2, wire.field(1, wire.fields((1, element), (2, dims)))))
+
+    last = [wire.fields((1, "axis"), (3, 1), (20, 2)), wire.fields((1, "keepdims"), (3, 0), (20, 2))]
+    graph = b"".join([
+        wire.field(1, node("MatMul", ["x", "w"], "product")),
+        wire.field(1, node("Add", ["product", "b"], "y")),
+        wire.field(1, node("ArgMax", ["y"], "best", *last)),
+        wire.field(2, "dense"), wire.field(5, initialiser("w", weights)), wire.field(5, initialiser("b", bias)),
+        wire.field(11, port("x", 1, "n", width)),
+        wire.field(12, port("y", 1, "n", units)), wire.field(12, port("best", 7, "n")),
+    ])  # fmt: skip
+    return wire.fields((1, 8), (2, "hand"), (7, graph), (8, wire.fields((1, ""), (2, 18))))
+
+
+def _channels(x: Any, w: Any, b: Any) -> dict[str, Any]:
+    """The answer of x·w + b to noise (section 18.2), in closed form: U(-1,1) has variance 1/3."""
+    terms = x[:, :, None] * w[None]
+    squares, product = (terms**2).sum(1), terms.sum(1)
+    return {
+        "st": np.sqrt((product**2 + (product + b) ** 2) / 3),
+        "ab": np.zeros_like(product),
+        "acc": np.sqrt(x.shape[1] * (product**2 / 3 + squares / 6)),
+        "mm": np.sqrt(2 * squares / 3),
+        "wt": np.sqrt((2 * squares + b**2) / 3),
+    }
+
+
+def _dense_vector(name: str, x: Any, w: Any, b: Any, exact: bool) -> dict[str, Any]:
+    """A vector of `_dense`: numpy and exact sums of Python are its references."""
+    x, w, b = (each.astype("<f4").astype(float) for each in (x, w, b))
+    y = x @ w + b
+    other = np.array([[math.fsum([*(row * column), add]) for column, add in zip(w.T, b, strict=True)] for row in x])
+    channels = _channels(x, w, b)
+    sigma = 2.0**-24 * np.sqrt(channels["st"] ** 2 + channels["acc"] ** 2)
+    distance = np.max(np.abs(y - other) / sigma)
+    ordered = np.sort(y, axis=1)
+    decided = ordered[:, -1] - ordered[:, -2] > 2**-20 * 20 * np.max(sigma * 2**24, axis=1)
+    traced = {} if exact else {
+        "channels": {key: each.astype("<f4").tobytes() for key, each in channels.items()}}  # fmt: skip
+    best = {"name": "best", "dtype": "int64", "shape": [len(x)], "data": y.argmax(1).astype("<i8").tobytes()}
+    return {
+        "component": "net.onnx", "signature": "dense", "name": name, "grade": "verified", "exact": int(exact),
+        "references": [{"engine": "numpy", "version": np.__version__, "precision": "float64"},
+                       {"engine": "python", "version": "math.fsum", "precision": "float64"}],
+        "agreement": 64 if not distance else min(64, math.floor(-math.log2(distance))), "unmodelled": [],
+        "inputs": [{"name": "x", "dtype": "float32", "shape": list(x.shape), "data": x.astype("<f4").tobytes()}],
+        "outputs": [{"name": "y", "dtype": "float64", "shape": list(y.shape), "data": y.tobytes(), **traced},
+                    best | ({} if exact else {"decided": decided.astype("u1").tobytes()})],
+    }  # fmt: skip
+
+
+def _runnable(whole: bool) -> Files:
+    """A model and three vectors; with `whole`, of small integers, so that every engine is exact."""
+    draws = np.random.Generator(np.random.PCG64(3))
+
+    def drawn(*shape: int) -> Any:
+        return draws.integers(-4, 5, shape).astype(float) if whole else draws.normal(size=shape)
+
+    w, b = drawn(64, 8), drawn(8)
+    vectors = [_dense_vector(name, drawn(rows, 64), w, b, whole) for name, rows in (("one", 4), ("two", 4), ("wide", 9))]
+    golden = {"golden": "1.0-draft", "vectors": vectors}
+    return {"net.onnx": _dense(64, 8, w, b), "vectors.golden": msgpack.packb(_by_name(golden))}
+
+
+MADE["run/dense"] = lambda: _runnable(False)
+MADE["run/exact"] = lambda: _runnable(True)
 
 
 # Captured Keras models

@@ -18,6 +18,7 @@ import rfc8785
 from modelbundle.core.findings import BundleError, checks, clip, refuse
 from modelbundle.core.limits import LIMITS
 
+_EMPTY = re.compile(r"\[[ \t\n\r]*\]|\{[ \t\n\r]*\}")
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MAX_INTEGER_DIGITS = 16
@@ -74,11 +75,15 @@ def decode_lenient(data: bytes, place: str, depth: int = LIMITS.json_depth) -> A
 
 def _check_count(text: str, place: str) -> None:
     """Refuse a document of very many values before they are made: each takes 60 bytes or more."""
-    if _count(text) > LIMITS.json_values and _count(_STRING.sub("", text)) > LIMITS.json_values:
+    if _count(text) <= LIMITS.json_values:
+        return
+    bare = _STRING.sub('"', text)
+    if _count(bare) - len(_EMPTY.findall(bare)) > LIMITS.json_values:
         raise refuse("JSN-04", place, f"at most {LIMITS.json_values} values", "more")
 
 
 def _count(text: str) -> int:
+    """Members and items, and 1 for each object or array that is empty."""
     return sum(map(text.count, ",[{"))
 
 

@@ -47,9 +47,9 @@ class Limits:
     archive_inflated_ratio: int = 1024
     safetensors_header_bytes: int = 100_000_000
     safetensors_members: int = 200_000
-    """Tensors of a file, or of a set of shards; members of its metadata."""
-    json_string_characters: int = 16 << 20
-    """A string of JSON that is read through a window."""
+    """Members of an object in its JSON; tensors of a set of shards."""
+    safetensors_string_characters: int = 1 << 23
+    """As written, quotes included."""
     table_bytes: int = 1 << 30
     """A checkpoint's `.index` file."""
     protobuf_bytes: int = 2 << 30

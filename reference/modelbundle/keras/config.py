@@ -1,9 +1,10 @@
 """The config of a live Keras object as `config.json` of a captured model holds it.
 
 It is what Keras would write, with five differences: how the model was compiled stands in
-`training.json`; names that a config leaves out stand beside it (`names_beside`); shared objects are numbered in order of appearance, not by address; tuples in the
-configs of classes that are not Keras's own are tagged, for Keras's own take lists; and what JSON
-has no word for is tagged (`sources.keras.exact_values`).
+`training.json`; names that configs of layers leave out stand beside them (`names_beside`); shared
+objects are numbered in order of appearance, not by address; tuples in the configs of classes that
+are not Keras's own are tagged, for Keras's own take lists; and what JSON has no word for is tagged
+(`sources.keras.exact_values`).
 
     data = config_of(model)
 """

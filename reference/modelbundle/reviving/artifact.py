@@ -1,7 +1,7 @@
-"""The files that a revived model adds to a bundle: a captured model without tensors of its own.
+"""The files that a revived model adds to a bundle: a captured model.
 
-Its variables are rows of the old model under new names; what had to be rearranged stands in a
-safetensors file beside it, `ROOT.safetensors`, whose tensors are called `ROOT/VARIABLE`.
+Its variables are rows of the old model under new names; it has tensors of its own only for what
+stands in another arrangement now.
 
     added = describe(plan, taken=set())
     extend(bundle, added.artifacts, "new.modelbundle", bindings=added.bindings)
@@ -17,9 +17,9 @@ from modelbundle.core import canonical_json, dtypes
 from modelbundle.core.blobs import BytesBlob
 from modelbundle.packing.extend import Binding
 from modelbundle.reviving import rows
+from modelbundle.reviving.layouts import Array
 from modelbundle.reviving.plan import Plan
-from modelbundle.sources import safetensors
-from modelbundle.sources.artifact import Artifact, Tree
+from modelbundle.sources.artifact import Artifact, TensorRole, Tree
 from modelbundle.sources.keras import captured, model
 from modelbundle.sources.keras.variables import layer_paths
 from modelbundle.sources.safetensors_layout import Slot, lay_out
@@ -40,19 +40,28 @@ class Added:
 def describe(plan: Plan, taken: Collection[str]) -> Added:
     """The artifacts and bindings of a plan; `taken` are the paths that the bundle has."""
     root = free_name(ROOT, taken)
-    made = f"{root}.safetensors"
-    files = {captured.CONFIG: plan.config}
+    files = {captured.CONFIG: plan.config, **_tensor_files(plan)}
     if plan.training is not None:
         files[captured.TRAINING] = plan.training
     files[captured.MODEL] = _facts(plan)
     blobs = {f"{root}/{name}": BytesBlob(data) for name, data in sorted(files.items())}
-    artifacts = [model.read(Tree(root, blobs))]
-    if plan.made:
-        data = encoded({f"{root}/{name}": array for name, array in plan.made.items()})
-        artifacts.append(safetensors.read(Tree(made, {made: BytesBlob(data)})))
-    names = {**plan.bound, **{name: f"{root}/{name}" for name in plan.made}}
-    bindings = (Binding(root, "keras", name, tensor) for name, tensor in names.items())
-    return Added(root, tuple(artifacts), tuple(bindings))
+    artifact = model.read(Tree(root, blobs))
+    bindings = (Binding(root, "keras", name, tensor) for name, tensor in plan.bound.items())
+    return Added(root, (artifact,), tuple(bindings))
+
+
+def _tensor_files(plan: Plan) -> dict[str, bytes]:
+    """The safetensors files of what is stored anew."""
+    by_file: dict[str, dict[str, Array]] = {}
+    for name, array in plan.made.items():
+        by_file.setdefault(captured.FILE_OF_ROLE[_role(name, plan)], {})[name] = array
+    return {file: encoded(arrays) for file, arrays in by_file.items()}
+
+
+def _role(name: str, plan: Plan) -> TensorRole:
+    if name.startswith("optimizer/"):
+        return "optimizer"
+    return "non-trainable" if name.rpartition("/")[0] in frozen(plan.config) else "trainable"
 
 
 def free_name(name: str, taken: Collection[str]) -> str:
@@ -68,7 +77,9 @@ def free_name(name: str, taken: Collection[str]) -> str:
 def _facts(plan: Plan) -> bytes:
     """`model.json`: Keras 2 had these settings unless the config says otherwise."""
     is_sequential = plan.config.startswith(b'{"module":"keras","class_name":"Sequential"')
-    selection = ["architecture", "training"] if plan.training else ["architecture"]
+    roles = {name: _role(name, plan) for name in sorted(plan.made)}
+    has_weights = not set(roles.values()) <= {"optimizer"}
+    parts = {"architecture": True, "weights": has_weights, "training": plan.training is not None}
     functions = {name for name in rows.functions().values() if ">" in name}
     used = sorted(name for name in functions if f'"{name}"'.encode() in plan.config)
     facts = {
@@ -76,7 +87,7 @@ def _facts(plan: Plan) -> bytes:
         "kind": "model",
         "module": "keras" if is_sequential else "keras.src.models.functional",
         "class_name": "Sequential" if is_sequential else "Functional",
-        "selection": selection,
+        "selection": [name for name, is_there in parts.items() if is_there],
         "keras_version": rows.keras_version(),
         "backend": "tensorflow",
         "floatx": "float32",
@@ -89,8 +100,8 @@ def _facts(plan: Plan) -> bytes:
         },
         "frozen": frozen(plan.config),
         "functions": dict.fromkeys(used, LEGACY_MODULE),
-        "tensors": [],
-        "bound": sorted({*plan.bound, *plan.made}),
+        "tensors": [{"name": name, "role": role} for name, role in roles.items()],
+        "bound": sorted(plan.bound),
     }
     optional = ("frozen", "functions", "bound")
     known = {key: value for key, value in facts.items() if value or key not in optional}

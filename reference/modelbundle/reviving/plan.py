@@ -14,6 +14,7 @@ from typing import Any
 from modelbundle.bundle import Tensor
 from modelbundle.reviving.layouts import CONVOLUTIONS, LAYOUTS, Array, flipped
 from modelbundle.reviving.old_model import OldModel
+from modelbundle.reviving.training import Training, slot_names, translate_training
 from modelbundle.reviving.translation import LayerChange, Problem, translate
 from modelbundle.reviving.weights import Part, match, parts
 from modelbundle.sources.keras import exact_values
@@ -32,6 +33,8 @@ class Plan:
     problems: tuple[Problem, ...]
     training: bytes | None = None
     """How the model was compiled, as `training.json` has it."""
+    lost: tuple[str, ...] = ()
+    """What of the training is not in it."""
 
 
 def make_plan(old: OldModel) -> Plan:
@@ -53,7 +56,37 @@ def make_plan(old: OldModel) -> Plan:
             made |= _rearranged(part, tensors, old.backend)
         else:
             bound |= {f"{part.name}/{part.new_name(v)}": t.name for v, t in tensors.items()}
-    return Plan(config, translation.layers, bound, made, tuple(problems))
+    names = {name: tensor.name for name, tensor in old.optimizer.items()}
+    training = translate_training(old.training, old.version, len(old.topology["outputs"]))
+    if training is None:
+        return Plan(config, translation.layers, bound, made, tuple(problems))
+    slots = slot_names(training, old.optimizer, _old_names(old, bound))
+    made |= _scalars(training, slots, old)
+    bound |= {name: names[tensor] for name, tensor in slots.items() if name not in made}
+    training.document["built"]["optimizer"] = bool(slots)
+    text = exact_values.dump(exact_values.encode(training.document, lambda item: False))
+    lost = training.lost if slots else (*training.lost, "the state of the optimizer")
+    return Plan(config, translation.layers, bound, made, tuple(problems), text, lost)
+
+
+def _old_names(old: OldModel, bound: Mapping[str, str]) -> dict[str, str]:
+    """Variables of the new model to the names that the old model had for their tensors."""
+    names = {tensor.name: name for name, tensor in old.weights.items()}
+    return {variable: names[row] for variable, row in bound.items()}
+
+
+def _scalars(training: Training, slots: Mapping[str, str], old: OldModel) -> dict[str, Array]:
+    """Steps and learning rate of an optimizer whose state is kept, as Keras 3 stores them."""
+    import numpy as np
+
+    if "optimizer/iteration" not in slots:
+        return {}
+    steps = old.optimizer[slots["optimizer/iteration"]].numpy()
+    made: dict[str, Any] = {"optimizer/iteration": np.asarray(steps, np.int32)}
+    rate = training.optimizer["config"].get("learning_rate")
+    if isinstance(rate, int | float):
+        made["optimizer/learning_rate"] = np.asarray(rate, np.float32)
+    return made
 
 
 def _unmatched(missing: tuple[str, ...], unexpected: tuple[str, ...]) -> Iterator[Problem]:

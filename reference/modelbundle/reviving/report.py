@@ -25,6 +25,8 @@ class ReviveReport:
     """Layers whose names Keras 3 refuses: old path to new."""
     rearranged: tuple[str, ...] = ()
     """Variables that are stored anew, in another arrangement."""
+    lost: tuple[str, ...] = ()
+    """What of the training the new model does not have."""
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -46,6 +48,7 @@ class ReviveReport:
             "problems": [problem.to_json() for problem in self.problems],
             "renamed": dict(self.renamed),
             "rearranged": list(self.rearranged),
+            "lost": list(self.lost),
             "evidence": dict(self.evidence),
         }
 
@@ -70,7 +73,8 @@ class ReviveReport:
     def _changes(self) -> list[str]:
         renamed = [f"  {old} is called {new} now" for old, new in self.renamed.items()]
         count = len(self.rearranged)
-        return [*renamed, *([f"  {count} tensors are stored in a new layout"] if count else [])]
+        lost = [f"  without {what}" for what in self.lost]
+        return [*renamed, *lost, *([f"  {count} tensors are stored in a new layout"] if count else [])]
 
 
 def escape_lines(lines: list[str]) -> str:

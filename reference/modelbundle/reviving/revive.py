@@ -73,7 +73,7 @@ _UNASKED = Proof(None, {"verified": False, "reason": "not asked for"})
 def _report(old: OldModel, plan: Plan) -> ReviveReport:
     renamed = {c.old_path: c.new_path for c in plan.layers if c.old_path != c.new_path}
     made = tuple(sorted(plan.made))
-    return ReviveReport(old.config.id, old.version, plan.problems, renamed, made)
+    return ReviveReport(old.config.id, old.version, plan.problems, renamed, made, plan.lost)
 
 
 def _proof(bundle: Bundle, old: OldModel, plan: Plan, added: Added, folder: Path) -> Proof:

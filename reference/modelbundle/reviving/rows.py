@@ -92,6 +92,18 @@ def arguments(room: str, class_name: str) -> frozenset[str] | None:
 
 
 @cache
+def optimizer_rows() -> tuple[Row, ...]:
+    """All rows for optimizers."""
+    return tuple(map(_row, _document("table.json")["optimizers"]))
+
+
+def slots(optimizer: str) -> Mapping[str, str]:
+    """The slots of an optimizer, old name to new; empty for one that Keras 3 does not have."""
+    found: Mapping[str, str] = _document("table.json")["slots"].get(optimizer, {})
+    return found
+
+
+@cache
 def keras_version() -> str:
     """The version of Keras 3 that the arguments are of."""
     return str(_document("arguments.json")["generated"]).rsplit(" ", 1)[-1]

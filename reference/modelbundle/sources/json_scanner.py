@@ -1,7 +1,7 @@
 """JSON text read once from left to right, through a window: memory does not grow with the text.
 
-    scanner = Scanner(blob, 8, length)
-    for key in scanner.members():          # of the object that comes next
+    scanner = Scanner(blob, 8, length, longest=1 << 23)
+    for key in scanner.members(1000):      # of the object that comes next
         value = scanner.value(4096)        # the caller takes each value in between
     scanner.finish()
 
@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from modelbundle.core.blobs import Blob
-from modelbundle.core.limits import LIMITS
 
 _CHUNK_BYTES = 1 << 16
 _BLANKS = re.compile(r"[ \t\n\r]*")
@@ -38,10 +37,14 @@ _JSON = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant)
 
 
 class Scanner:
-    """The JSON text in `size` bytes of `blob` from `offset` on, in UTF-8."""
+    """The JSON text in `size` bytes of `blob` from `offset` on, in UTF-8.
 
-    def __init__(self, blob: Blob, offset: int, size: int) -> None:
+    `longest`: characters of a string at most, as written with its quotes.
+    """
+
+    def __init__(self, blob: Blob, offset: int, size: int, longest: int) -> None:
         self._blob, self._offset, self._end = blob, offset, offset + size
+        self._longest = longest
         self._decode = codecs.getincrementaldecoder("utf-8")().decode
         self._text, self._at, self._before = "", 0, 0
 
@@ -93,16 +96,19 @@ class Scanner:
 
     def _string(self) -> tuple[str, int]:
         """The string at hand and where it ends, in a window that grows until it holds all."""
-        wanted = len(self._text) - self._at
+        limit = self._longest
         while True:
+            ready = len(self._text) - self._at
             try:
                 value, end = _JSON.raw_decode(self._text, self._at)
-                return str(value), end
             except ValueError:
-                wanted = 2 * max(wanted, _CHUNK_BYTES)
-                if self._offset == self._end or wanted > LIMITS.json_string_characters:
+                if self._offset == self._end or ready >= limit:
                     raise
-                self._fill(wanted)
+                self._fill(min(2 * ready + _CHUNK_BYTES, limit))
+            else:
+                if end - self._at > limit:
+                    raise self._wrong(f"a string of more than {limit} characters")
+                return str(value), end
 
     def members(self, limit: int) -> Iterator[str]:
         """The keys of the object that comes next; the caller takes each value in between."""

@@ -178,10 +178,14 @@ def _parse(blob: Blob, path: str) -> tuple[Entries, dict[str, str] | None, int]:
         raise refuse("STF-01", f"{path}@0", "a header's length, then `{`", f"{blob.size} bytes")
     length = int.from_bytes(blob.read(0, _LENGTH_BYTES), "little")
     try:
-        entries, metadata = _scan(Scanner(blob, _LENGTH_BYTES, length), path)
+        entries, metadata = _scan(_scanner(blob, _LENGTH_BYTES, length), path)
     except (ValueError, RecursionError) as error:
         raise refuse("STF-01", f"{path}@8", "a safetensors header", str(error)) from None
     return entries, metadata, _LENGTH_BYTES + length
+
+
+def _scanner(blob: Blob, offset: int, size: int) -> Scanner:
+    return Scanner(blob, offset, size, LIMITS.safetensors_string_characters)
 
 
 def _scan(scanner: Scanner, path: str) -> tuple[Entries, dict[str, str] | None]:
@@ -294,7 +298,7 @@ def _disagreement(path: str, expected: str, found: str) -> BundleError:
 def _scan_index(blob: Blob) -> tuple[dict[str, Any], dict[str, str]]:
     if blob.size > LIMITS.safetensors_header_bytes:
         raise ValueError(f"{blob.size} bytes, limit {LIMITS.safetensors_header_bytes}")
-    scanner = Scanner(blob, 0, blob.size)
+    scanner = _scanner(blob, 0, blob.size)
     metadata: dict[str, Any] = {}
     weight_map: dict[str, str] = {}
     shards: dict[str, str] = {}

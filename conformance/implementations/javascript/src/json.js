@@ -6,6 +6,8 @@ import { CONTROL, decodeUtf8, encodeUtf8 } from './text.js';
 /** @typedef {{ [name: string]: Json }} JsonObject */
 
 export const DEEPEST_JSON = 64;
+/** Members and items of a document, all levels together. */
+const MOST_VALUES = 2 ** 20;
 
 const STRING = /[^"\\\u0000-\u001f]*/y;
 const SPACE = /[ \t\n\r]*/y;
@@ -68,7 +70,10 @@ class Parser {
 
   /** @param {number} depth @returns {Json} */
   value(depth) {
-    this.values++;
+    if (this.values++ > MOST_VALUES) {
+      this.add('JSN-04', `at most ${MOST_VALUES} members and items`, 'one more');
+      throw new Halt();
+    }
     const character = this.text[this.at];
     if (character === '"') return this.string();
     if (character === '{' || character === '[') {

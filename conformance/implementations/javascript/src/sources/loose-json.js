@@ -16,6 +16,8 @@ import { decodeUtf8, encodeUtf8 } from '../text.js';
  * @property {number} [deepest]
  * @property {number} [values]  most values and keys
  * @property {number} [escapes]  most escapes
+ * @property {number} [members]  most members of one object
+ * @property {number} [longest]  most characters of one string, as written
  * @property {boolean} [surrogates]  whether lone surrogates are accepted
  */
 
@@ -104,7 +106,7 @@ class Parser {
   }
 
   string() {
-    this.at++;
+    const start = this.at++;
     let value = '';
     for (;;) {
       value += /** @type {RegExpExecArray} */ (this.match(STRING))[0];
@@ -116,6 +118,8 @@ class Parser {
       value += this.escape();
     }
     this.at++;
+    const { longest = Infinity } = this.options;
+    if (this.at - start > longest) this.fail(`a string of at most ${longest} characters`, true);
     if (!this.options.surrogates && SURROGATE.test(value)) this.fail('no lone surrogate');
     return value;
   }
@@ -159,6 +163,8 @@ class Parser {
       if (this.text[this.at] !== '"') this.fail('a name in quotes');
       this.count();
       const name = this.string();
+      const { members: most = Infinity } = this.options;
+      if (members.size === most) this.fail(`at most ${most} members`, true);
       if (members.has(name)) this.fail(`each name once in an object, not ${name} again`);
       this.match(SPACE);
       if (!this.take(':')) this.fail('":"');

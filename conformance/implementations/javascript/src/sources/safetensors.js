@@ -12,6 +12,8 @@ import { isMap, parseLoose } from './loose-json.js';
 /** @typedef {{ name: string, dtype: string, shape: number[], offset: number, length: number }} Entry */
 
 const LARGEST_HEADER = 100_000_000;
+const MOST_MEMBERS = 200_000;
+const LONGEST_STRING = 2 ** 23;
 const LONGEST_ENTRY = 4096;
 const LONGEST_METADATA = 65_536;
 const HIGHEST_RANK = 32;
@@ -21,6 +23,8 @@ const areCounts = (value) => Array.isArray(value) && value.every((item) => typeo
 /** @param {string} rule @param {string} path @returns {import('./loose-json.js').Options} */
 const strict = (rule, path) => ({
   deepest: 64,
+  members: MOST_MEMBERS,
+  longest: LONGEST_STRING,
   refuse: (_, at, expected, found) => refuse(rule, `${path}@${at}`, expected, found),
 });
 
@@ -125,6 +129,7 @@ async function readSet(surroundings, root) {
     const { entries } = await readHeader(own, path);
     for (const { name } of entries) {
       if (seen.has(name)) refuse('STF-04', `${root}#${name}`, 'a tensor in one shard', `${seen.get(name)} and ${shard}`);
+      if (seen.size === MOST_MEMBERS) refuse('STF-04', root, `at most ${MOST_MEMBERS} tensors in all shards`, 'more');
       seen.set(name, shard);
       if (map.get(name) !== shard) refuse('STF-04', `${root}#${name}`, shard, map.get(name) ?? 'nothing');
     }
