@@ -77,6 +77,7 @@ types: $(READY) ## Check types (mypy --strict)
 generated: $(READY) ## Check that generated files are current
 	$(call say,Generated files)
 	$(PY) reference/tools/rule_table.py --check
+	$(PY) reference/tools/variable_table.py --check
 	$(PY) conformance/generate.py --check
 
 .PHONY: tests

@@ -1,4 +1,4 @@
-"""The command line: `run`, `list` and `report`.
+"""The command line: `run`, `list`, `matrix` and `report`.
 
 modelbundle-conformance run --tool "node cli.js" --class Reader
 """
@@ -12,17 +12,19 @@ import shlex
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from modelbundle_conformance import cases, expected_failures, report
+from modelbundle_conformance import cases, expected_failures, load_checks, report
 from modelbundle_conformance.badge import badge
 from modelbundle_conformance.cases import Json, Suite, UsageError
+from modelbundle_conformance.exchange import Party, exchange
 from modelbundle_conformance.junit import junit
 from modelbundle_conformance.page import page
 from modelbundle_conformance.plan import ROLES, Selection, plan
 from modelbundle_conformance.processes import Limits
-from modelbundle_conformance.progress import Progress
+from modelbundle_conformance.progress import Progress, tell
 from modelbundle_conformance.runner import Run, Setup
 
 OK, FAILED, NO_RESULT = 0, 1, 2
@@ -54,27 +56,46 @@ def _parser() -> argparse.ArgumentParser:
     _run_parser(commands.add_parser("run", help="run cases against a tool"))
     _choosing(listing := commands.add_parser("list", help="list what would be run"))
     listing.set_defaults(do=_list)
+    _matrix_parser(commands.add_parser("matrix", help="each reads what each has written"))
     joining = commands.add_parser("report", help="make one report of several")
     joining.add_argument(
-        "reports", nargs="+", type=Path, help="report.json files, or their folders"
+        "reports", nargs="*", type=Path, help="report.json files, or their folders"
     )
+    joining.add_argument("--load-check", action="append", default=[], type=Path, metavar="FILE",
+                         help="an answer of `load-check --json`; can be repeated")  # fmt: skip
     joining.add_argument("--output", type=Path, required=True, metavar="DIR")
     joining.set_defaults(do=_report)
     return parser
 
 
 def _run_parser(parser: argparse.ArgumentParser) -> None:
-    limits = Limits()
     parser.set_defaults(do=_run)
     _choosing(parser)
     add = parser.add_argument
     add("--tool", required=True, metavar="COMMAND", help="the tool, as PROTOCOL.md has it")
-    add("--persistent", action="store_true", help="one process and JSON lines (COMMAND serve)")
-    add("--report", type=Path, metavar="DIR", help="write report.json, junit.xml, report.html")
     add("--expected-failures", type=Path, metavar="FILE")
     add("--unsupported", action="append", default=[], metavar="FEATURE",
         help="a feature that the tool does not support")  # fmt: skip
     add("--jobs", type=int, default=os.cpu_count() or 1, metavar="N")
+    _asking(parser)
+
+
+def _matrix_parser(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(do=_matrix)
+    parser.add_argument("--implementation", action="append", required=True, metavar="NAME=COMMAND",
+                        dest="implementations", help="one that takes part; repeated")  # fmt: skip
+    parser.add_argument("--level", choices=["core", "full"], default="full")
+    parser.add_argument("--filter", action="append", default=[], metavar="AREA", dest="filters",
+                        help="an area, a case or a pattern; can be repeated")  # fmt: skip
+    _asking(parser)
+
+
+def _asking(parser: argparse.ArgumentParser) -> None:
+    """How tools are asked, and where the report goes."""
+    limits = Limits()
+    add = parser.add_argument
+    add("--persistent", action="store_true", help="one process and JSON lines (COMMAND serve)")
+    add("--report", type=Path, metavar="DIR", help="write report.json, junit.xml, report.html")
     add("--memory", type=int, default=limits.memory_mib, metavar="MIB",
         help="address space of the tool; 0 for no limit (%(default)s)")  # fmt: skip
     add("--patience", type=float, default=limits.patience, metavar="FACTOR",
@@ -119,6 +140,29 @@ def _run(options: argparse.Namespace, suite: Suite) -> int:
     return FAILED if report.failed(entry) else OK
 
 
+def _matrix(options: argparse.Namespace, suite: Suite) -> int:
+    limits = Limits(memory_mib=options.memory, patience=options.patience)
+    parties = [Party(name, Setup(command, options.persistent, limits=limits))
+               for name, command in map(_party, options.implementations)]  # fmt: skip
+    if len({party.name for party in parties}) < len(parties):
+        raise UsageError("--implementation: two of one name")
+    selection = Selection((), options.level, tuple(options.filters))
+    found = exchange(suite, parties, selection, tell)
+    value = report.build(suite, [], found)
+    report.check(value, suite)
+    _summarise_matrix(found)
+    if options.report:
+        write(value, options.report)
+    return FAILED if report.any_failed(value) else OK
+
+
+def _party(text: str) -> tuple[str, list[str]]:
+    name, equals, command = text.partition("=")
+    if not (name and equals):
+        raise UsageError(f"--implementation: {text!r} is no NAME=COMMAND")
+    return name, _command(command)
+
+
 def _command(text: str) -> list[str]:
     try:
         words = shlex.split(text)
@@ -136,19 +180,34 @@ def _list(options: argparse.Namespace, suite: Suite) -> int:
 
 
 def _report(options: argparse.Namespace, suite: Suite) -> int:
-    value = report.merge(suite, [_load(path, suite) for path in options.reports])
+    engines = [row for path in options.load_check
+               for row in load_checks.measures(_json(path), suite)]  # fmt: skip
+    loaded = [_load(path, suite) for path in options.reports]
+    if engines:
+        loaded.append(report.build(suite, [], engines=engines))
+    if not loaded:
+        raise UsageError("nothing to report: name a report or a load-check")
+    value = report.merge(suite, loaded)
     report.check(value, suite)
     write(value, options.output)
-    return FAILED if any(report.failed(run) for run in value["runs"]) else OK
+    return FAILED if report.any_failed(value) else OK
 
 
 def _load(path: Path, suite: Suite) -> Json:
     file = path / "report.json" if path.is_dir() else path
+    value = _json(file)
     try:
-        value: Json = json.loads(file.read_bytes())
         report.check(value, suite)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{file}: {error}") from error
+    return value
+
+
+def _json(path: Path) -> Json:
+    try:
+        value: Json = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: {error}") from error
     return value
 
 
@@ -175,3 +234,19 @@ def _summarise(entry: Json) -> None:
           f"{entry['seconds']:.1f} s")  # fmt: skip
     for role in report.claims(entry):
         print(f"conforms: {role}, {entry['level'].capitalize()}")
+
+
+def _summarise_matrix(found: Json) -> None:
+    """A line for each writer and reader."""
+    for writer in found["implementations"]:
+        own = [row for row in found["writes"] if row["writer"] == writer["name"]]
+        print(f"{writer['name']} writes: {_told(own)}")
+        for reader in found["implementations"]:
+            rows = [row for row in found["reads"]
+                    if (row["writer"], row["reader"]) == (writer["name"], reader["name"])]  # fmt: skip
+            print(f"  {reader['name']} reads: {_told(rows)}")
+
+
+def _told(rows: list[Json]) -> str:
+    counts = Counter(row["status"] for row in rows)
+    return ", ".join(f"{number} {status}" for status, number in counts.items()) or "nothing"

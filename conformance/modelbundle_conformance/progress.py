@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 
+from modelbundle_conformance.cases import Json
 from modelbundle_conformance.runner import Result
 from modelbundle_conformance.scoring import BAD
 
@@ -60,3 +61,12 @@ class Progress:
         text = f"{len(self._results)} of {self._total}: {told}"
         start, end = ("\r\033[K", "") if self._terminal else ("", "\n")
         print(f"{start}{text}", end=end, file=sys.stderr, flush=True)
+
+
+def tell(row: Json) -> None:
+    """Tell of a row of the matrix that is not as it should be, on standard error."""
+    if row["status"] in BAD:
+        who = f"{row['reader']} reads {row['writer']}" if "reader" in row else (
+            f"{row['writer']} writes")  # fmt: skip
+        where = f"{row['case']}, {row['layout']}"
+        print(f"{row['status']}: {who}: {where}: {row['detail']}", file=sys.stderr)

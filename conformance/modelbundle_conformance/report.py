@@ -23,6 +23,9 @@ from modelbundle_conformance.runner import Result, Run, Setup
 from modelbundle_conformance.scoring import BAD, NOT_EXECUTED, STATUSES
 
 
+EXECUTED = frozenset(STATUSES) - NOT_EXECUTED
+
+
 class InvalidReport(Exception):  # noqa: N818
     """The report says nothing: it does not follow its schema, or nothing was executed."""
 
@@ -65,14 +68,22 @@ def _result(result: Result) -> Json:
     }
     if outcome is not None:
         value["seconds"] = round(outcome.answer.seconds, 4)
+    if outcome is not None and outcome.measures:
+        value["measures"] = list(outcome.measures)
     if outcome is not None and outcome.answer.verdict:
         value["verdict"] = outcome.answer.verdict
         value["found"] = sorted({found["rule"] for found in outcome.answer.errors})
     return value
 
 
-def build(suite: Suite, runs: Iterable[Json]) -> Json:
-    """A report of `runs`, with what the suite has for each rule."""
+def build(
+    suite: Suite, runs: Iterable[Json], exchanged: Json | None = None, engines: Iterable[Json] = ()
+) -> Json:
+    """A report of `runs`, with what the suite has for each rule.
+
+    `exchanged` is what implementations read of one another, `engines` what load-checks measured.
+    """
+    measured = list(engines)
     cases = Counter(rule for case in suite.cases.values() for rule in _rules(case.data))
     reasons = suite.untestable()
     return {
@@ -87,7 +98,8 @@ def build(suite: Suite, runs: Iterable[Json]) -> Json:
             for rule in suite.rules()
         ],
         "runs": list(runs),
-    }  # fmt: skip
+    } | ({"exchange": exchanged} if exchanged else {}) | (
+        {"engines": measured} if measured else {})  # fmt: skip
 
 
 def _rules(data: Json) -> set[str]:
@@ -101,6 +113,8 @@ def check(value: Json, suite: Suite) -> None:
     for run in value["runs"]:
         if not run["counts"]["executed"]:
             raise InvalidReport(f"nothing was executed of {run['implementation']['name']}")
+    if "exchange" in value and not any(row["status"] in EXECUTED for row in reads(value)):
+        raise InvalidReport("nobody read what another wrote")
     error = next(jsonschema.Draft202012Validator(suite.schema("report")).iter_errors(value), None)
     if error is not None:
         raise InvalidReport(f"the report does not follow its schema: {clip(error.message)}")
@@ -110,13 +124,34 @@ def merge(suite: Suite, reports: Sequence[Json]) -> Json:
     """The runs of several reports in one; raises `UsageError` where their cases differ."""
     if len({report["suite"]["digest"] for report in reports}) > 1:
         raise UsageError("these reports were made of different cases: run the older ones again")
-    return {**build(suite, [r for report in reports for r in report["runs"]]),
+    exchanged = [report["exchange"] for report in reports if "exchange" in report]
+    if len(exchanged) > 1:
+        raise UsageError("two of these reports hold a matrix: run it once, with all who take part")
+    runs = [run for report in reports for run in report["runs"]]
+    engines = [row for report in reports for row in report.get("engines", ())]
+    return {**build(suite, runs, exchanged[0] if exchanged else None, engines),
             "suite": reports[0]["suite"]}  # fmt: skip
+
+
+def reads(value: Json) -> list[Json]:
+    """What readers made of what writers wrote."""
+    return list(value["exchange"]["reads"])
 
 
 def failed(run: Json) -> bool:
     """Whether anything in a run is not as it should be."""
     return any(result["status"] in BAD for result in run["results"])
+
+
+def any_failed(value: Json) -> bool:
+    """Whether anything in a report is not as it should be."""
+    exchanged = value.get("exchange", {"writes": (), "reads": ()})
+    rows = [*exchanged["writes"], *exchanged["reads"]]
+    return (
+        any(map(failed, value["runs"]))
+        or any(row["status"] in BAD for row in rows)
+        or any(row["outcome"] == "fail" for row in value.get("engines", ()))
+    )
 
 
 def claims(run: Json) -> list[str]:

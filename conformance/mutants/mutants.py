@@ -7,18 +7,22 @@ A mutant that no case catches is a gap in the suite; a test runs them all.
 
 from __future__ import annotations
 
+import json
 import struct
 import sys
 import time
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "implementations" / "reference"))
 import adapter as reference
+import numpy as np
+import running
 from adapter import Adapter
 
 from modelbundle import copying
@@ -28,6 +32,10 @@ from modelbundle.core import manifest as manifests
 from modelbundle.core.findings import BundleError
 
 Json = dict[str, Any]
+Arrays = dict[str, Any]
+Computed = tuple[Arrays, Json]
+Compute = Callable[[Path, Json, Arrays], Computed]
+"""What runs a request: the outputs by name, and what ran."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +146,7 @@ class OtherExitCode(Adapter):
 
 
 @caught_by("Validator", "json/truncated")
-class CachedOutputs(Adapter):
+class CachedAnswers(Adapter):
     """Remembers what it said of a path."""
 
     def __init__(self) -> None:
@@ -306,6 +314,86 @@ class PickyCopier(Adapter):
     def copy(self, path: Path, destination: Path) -> None:
         self.open(path).close()
         super().copy(path, destination)
+
+
+@caught_by("Writer", "write/plain")
+class ForgetsNames(Adapter):
+    """Writes tensors without the names that their source has for them."""
+
+    def write(self, path: Path, destination: Path) -> Json:
+        spec = json.loads(path.read_bytes())
+        own = path.with_name("own.json")
+        own.write_text(json.dumps({**spec, "namespaces": []}))
+        try:
+            return super().write(own, destination)
+        finally:
+            own.unlink()
+
+
+class Miscomputes(Adapter):
+    """A Runner that gets outputs wrong; subclasses say how."""
+
+    def run(self, path: Path, destination: Path, request: Path) -> Json:
+        with mock.patch.object(running, "compute", partial(self.compute, running.compute)):
+            return super().run(path, destination, request)
+
+    def compute(self, right: Compute, path: Path, asked: Json, inputs: Arrays) -> Computed:
+        raise NotImplementedError
+
+
+@caught_by("Runner", "run/dense")
+class UndeclaredTf32(Miscomputes):
+    """Multiplies what it rounded to tf32, and says float32."""
+
+    def compute(self, right: Compute, path: Path, asked: Json, inputs: Arrays) -> Computed:
+        rounded = {name: self.tf32(array) for name, array in inputs.items()}
+        return right(path, asked, rounded)
+
+    def tf32(self, array: Any) -> Any:
+        """To 11 significant bits, to nearest."""
+        if array.dtype != np.float32:
+            return array
+        return ((array.view(np.uint32) + 0x1000) & np.uint32(0xFFFFE000)).view(np.float32)
+
+
+@caught_by("Runner", "run/dense")
+class CachedOutputs(Miscomputes):
+    """Remembers what a signature gave for inputs of a shape."""
+
+    def __init__(self) -> None:
+        self.seen: dict[Any, Computed] = {}
+
+    def compute(self, right: Compute, path: Path, asked: Json, inputs: Arrays) -> Computed:
+        key = (asked["signature"], *(array.shape for array in inputs.values()))
+        if key not in self.seen:
+            self.seen[key] = right(path, asked, inputs)
+        return self.seen[key]
+
+
+@caught_by("Runner", "run/exact")
+class NearlyExact(Miscomputes):
+    """Gives outputs whose last bits are another sum's."""
+
+    def compute(self, right: Compute, path: Path, asked: Json, inputs: Arrays) -> Computed:
+        outputs, told = right(path, asked, inputs)
+        return {**outputs, "y": np.nextafter(outputs["y"], np.float32(np.inf))}, told
+
+
+@caught_by("Runner", "run/input-dtype")
+class CastsInputs(Miscomputes):
+    """Makes of inputs what a signature wants."""
+
+    def compute(self, right: Compute, path: Path, asked: Json, inputs: Arrays) -> Computed:
+        cast = {name: array.astype(np.float32) for name, array in inputs.items()}
+        return right(path, asked, cast)
+
+
+@caught_by("Runner", "run/dense")
+class SilentRunner(Adapter):
+    """Does not tell where it ran."""
+
+    def run(self, path: Path, destination: Path, request: Path) -> Json:
+        return {**super().run(path, destination, request), "device": None}
 
 
 def main(arguments: Sequence[str]) -> int:

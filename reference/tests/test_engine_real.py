@@ -36,6 +36,7 @@ def test_basic_pitch_is_the_same_on_every_engine(tmp_path: Path) -> None:
         pytest.skip("basic-pitch is not there: `make real` downloads it")
     pack(found[""], tmp_path / "saved.modelbundle")
     pack(found[".onnx"], tmp_path / "onnx.modelbundle")
+    pack(found[".tflite"], tmp_path / "lite.modelbundle")
     add_graph(tmp_path / "saved.modelbundle", tmp_path / "graph.modelbundle")
     x = np.random.default_rng(0).uniform(-1, 1, (1, 43844, 1)).astype(np.float32)
     with open_bundle(tmp_path / "graph.modelbundle") as bundle:
@@ -44,6 +45,9 @@ def test_basic_pitch_is_the_same_on_every_engine(tmp_path: Path) -> None:
     with open_bundle(tmp_path / "onnx.modelbundle") as bundle:
         onnx = run(bundle, {"serving_default_input_2:0": x}, engine="onnx")
     assert "tensorflow" not in (*portable.modules, *onnx.modules)
+    with open_bundle(tmp_path / "lite.modelbundle") as bundle:
+        lite = run(bundle, {"input_2": x}, engine="tflite")
     for name, other in OUTPUTS.items():
         np.testing.assert_allclose(portable.outputs[name], native.outputs[name], atol=1e-5)
         np.testing.assert_allclose(onnx.outputs[other], native.outputs[name], atol=1e-4)
+        np.testing.assert_allclose(lite.outputs[name], native.outputs[name], atol=1e-4)

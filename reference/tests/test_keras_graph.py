@@ -11,6 +11,7 @@ import pytest
 from keras import layers
 
 import modelbundle as mb
+from modelbundle.packing.packer import NotLowered
 
 keras: Any = models.keras
 
@@ -108,3 +109,39 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     mb.pack(models.mlp(), tmp_path / "b", graph=True)
     assert list(scratch.iterdir()) == []
+
+
+def test_a_portable_graph_for_any_batch(tmp_path: Path) -> None:
+    """From the model in the bundle, lowered on JAX; weights are those that are stored."""
+    model = models.mlp()
+    digest = mb.pack(model, tmp_path / "b", graph=True)
+    with mb.open(tmp_path / "b") as bundle:
+        assert bundle.digest == digest
+        (signature,) = (s for s in bundle.manifest.signatures if s.component.endswith(".stablehlo"))
+        assert signature.inputs[0].shape is not None
+        assert signature.inputs[0].shape[0] == "batch"
+        x = np.ones((2, *signature.inputs[0].shape[1:]), "float32")
+        answer = bundle.run({signature.inputs[0].name: x}, signature.name, engine="stablehlo")
+    np.testing.assert_allclose(answer["output_0"], model(x).numpy(), rtol=1e-5, atol=1e-6)
+    assert mb.validate(tmp_path / "b").ok
+
+
+class Upper(keras.Model):  # type: ignore[misc]
+    """Its graph handles strings, which StableHLO has not."""
+
+    def call(self, inputs: Any) -> Any:
+        import tensorflow as tf
+
+        return tf.strings.length(tf.strings.as_string(inputs))
+
+
+def test_a_graph_that_cannot_be_lowered_is_told(tmp_path: Path) -> None:
+    model = Upper()
+    model(X)
+    with pytest.warns(NotLowered, match="RUN-09"):
+        digest = mb.pack(model, tmp_path / "b", graph=True)
+    with mb.open(tmp_path / "b") as bundle:
+        assert bundle.digest == digest
+        kinds = {component.kind for component in bundle.manifest.components}
+    assert "tensorflow.saved_model" in kinds
+    assert "stablehlo" not in kinds

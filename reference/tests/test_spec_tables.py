@@ -23,6 +23,7 @@ from modelbundle.sources.tensorflow import leveldb_table, object_graph
 sys.path.insert(0, str(ROOT / "reference" / "tools"))
 
 import rule_table
+import variable_table
 
 
 def test_dtypes_of_the_text_are_those_of_the_reference() -> None:
@@ -64,6 +65,8 @@ LIMIT_ROWS = {
     "`.keras`: members": "archive_members",
     "`.keras`: inflated bytes": "archive_inflated_ratio",
     "safetensors: header; index of a set": "safetensors_header_bytes",
+    "safetensors: members of an object; tensors of a set": "safetensors_members",
+    "safetensors: string, as written": "safetensors_string_characters",
     "checkpoint: `.index`": "table_bytes",
     "`saved_model.pb`, `.onnx`": "protobuf_bytes",
     "golden vectors: file": "golden_bytes",
@@ -78,7 +81,7 @@ SOURCE_LIMITS = {
     "HDF5: chunk that does not cover whole rows": spool.MEMORY_BYTES,
     "HDF5: bytes before the superblock": superblock._LARGEST_USER_BLOCK,
     "`.keras`: central directory": zip_members._MOST_DIRECTORY_BYTES,
-    "safetensors: entry of a tensor": safetensors._ENTRY_BYTES,
+    "safetensors: entry of a tensor": safetensors._ENTRY_CHARACTERS,
     "checkpoint: block of the table": leveldb_table._BLOCK_BYTES,
     "checkpoint: key; all keys": LIMITS.name_bytes,
     "object graph": object_graph.GRAPH_BYTES,
@@ -163,6 +166,10 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 
 # Rules
+
+
+def test_keras_variables_are_those_of_the_reference() -> None:
+    assert variable_table.main(["--check"]) == 0
 
 
 def test_rule_table_is_up_to_date() -> None:

@@ -9,7 +9,10 @@ import { writeFromSpec } from './src/spec-writer.js';
 import { escapeText } from './src/text.js';
 
 const USAGE = 'usage: cli.js validate PATH [--structure | --core] | read PATH [--digest D] | unpack PATH DIR [--digest D] | ' +
-  'copy PATH DEST | pack DIR DEST SOURCE ... | write SPEC.json DEST | hello | serve (--json)';
+  'copy PATH DEST | pack DIR DEST SOURCE ... | write SPEC.json DEST | hello | serve (--json) | check PATH | ' +
+  'run PATH [--component ID] [--signature NAME] [--inputs FILE.json] [--outputs FILE.json]';
+/** Running is a package of its own, whose engines are large. */
+const RUNNER = './run/src/command.js';
 
 /** @param {object} answer @param {number} status */
 function finish(answer, status) {
@@ -17,7 +20,7 @@ function finish(answer, status) {
   process.exitCode = status;
 }
 
-/** @typedef {{ digest?: string, structure?: boolean, core?: boolean }} Options */
+/** @typedef {{ digest?: string, structure?: boolean, core?: boolean, component?: string, signature?: string, inputs?: string, outputs?: string }} Options */
 /** @type {Record<string, (operands: string[], options: Options) => Promise<object>>} */
 const OPERATIONS = {
   hello: async () => HELLO,
@@ -37,17 +40,27 @@ async function runValidate([path], options) {
   finish({ ok: verdict === 'accept', unsupported: verdict === 'unsupported', ...answer }, STATUS[/** @type {keyof STATUS} */ (verdict)]);
 }
 
+/** @param {string} name @param {string} path @param {Options} options */
+async function runModels(name, path, options) {
+  const { checkCommand, runCommand } = await import(RUNNER);
+  const { answer, status } = await (name === 'check' ? checkCommand(path) : runCommand(path, options));
+  finish(answer, status);
+}
+
 /** @returns {Promise<void>} */
 async function main() {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { json: { type: 'boolean' }, digest: { type: 'string' }, structure: { type: 'boolean' }, core: { type: 'boolean' } },
+    options: { json: { type: 'boolean' }, digest: { type: 'string' }, structure: { type: 'boolean' }, core: { type: 'boolean' },
+      component: { type: 'string' }, signature: { type: 'string' }, inputs: { type: 'string' }, outputs: { type: 'string' } },
   });
   const [name = '', ...operands] = positionals;
   if (name === 'serve') return serve(process.stdin, process.stdout);
-  const known = name === 'validate' || Object.hasOwn(OPERATIONS, name);
+  const runs = name === 'run' || name === 'check';
+  const known = runs || name === 'validate' || Object.hasOwn(OPERATIONS, name);
   if (!known || (!operands.length && name !== 'hello')) throw new NoAnswer(USAGE);
   if (name === 'validate') return runValidate(operands, values);
+  if (runs) return runModels(name, operands[0], values);
   return finish(await OPERATIONS[name](operands, values), 0);
 }
 

@@ -51,6 +51,8 @@ class Setup:
             raise ValueError(f"no precision {self.precision!r}: give {' or '.join(PRECISIONS)}")
         if self.precision == "tf32" and self.device == "cpu":
             raise ValueError("tf32 is a precision of GPUs: give a device gpu:N")
+        if self.device_bytes is not None and (self.device == "cpu" or self.device_bytes < 1):
+            raise ValueError("a limit on device memory is of GPUs: give a device gpu:N, and bytes")
 
     @property
     def gpu(self) -> int | None:

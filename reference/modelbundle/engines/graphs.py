@@ -17,12 +17,13 @@ from modelbundle.core import dtypes
 from modelbundle.core.blobs import BytesBlob
 from modelbundle.core.findings import BundleError, Finding, clip
 from modelbundle.core.manifest import Port, Signature
-from modelbundle.engines import lowering
+from modelbundle.engines import lowering, table
 from modelbundle.engines.engine import Array, Arrays, component_of, place
 from modelbundle.engines.process import EngineProcess, RunLimits
-from modelbundle.engines.running import named, request_for
+from modelbundle.engines.running import DEFAULT_SIGNATURE, named, no_engine, request_for
 from modelbundle.engines.saved_model import KIND
-from modelbundle.engines.signatures import is_implied, signatures
+from modelbundle.engines.signatures import is_call, signatures
+from modelbundle.keras.graph import SUFFIX
 from modelbundle.packing.extend import Binding, extend
 from modelbundle.sources import stablehlo
 from modelbundle.sources.artifact import Artifact, Tree
@@ -93,16 +94,64 @@ def add_graph(
             refused += error.findings
     if not made:
         raise BundleError(refused)
-    digest = extend(
-        bundle,
-        [lowered.artifact for lowered in made.values()],
-        destination,
-        bindings=[binding for lowered in made.values() for binding in lowered.bindings],
-        directory=directory,
-        overwrite=overwrite,
-        progress=progress,
+    digest = _extended(
+        bundle, made, destination, directory=directory, overwrite=overwrite, progress=progress
     )
     return Added(digest, tuple(made), tuple(refused))
+
+
+def add_portable(location: str | Path, *, directory: bool = False) -> Added:
+    """Give each model of the bundle at `location` a portable graph, in place where it can have one.
+
+    A Keras model is lowered for any batch, where it can be made again on JAX; else
+    `serving_default` of its SavedModel for one row. `refused` has what was tried for the models
+    that got none.
+    """
+    made: dict[str, _Lowered] = {}
+    refused: list[Finding] = []
+    with open_bundle(location) as bundle:
+        for candidates in _by_model(bundle).values():
+            graphs, findings = _first_of(bundle, candidates)
+            made |= graphs
+            refused += [] if graphs else findings
+        digest = bundle.digest
+        if made:
+            digest = _extended(bundle, made, location, directory=directory, overwrite=True)
+    return Added(digest, tuple(made), tuple(refused))
+
+
+def _by_model(bundle: Bundle) -> dict[str, list[Signature]]:
+    """What can be lowered of each model, what serves any batch first."""
+    found: dict[str, list[Signature]] = {}
+    for each in signatures(bundle):
+        call = is_call(bundle, each)
+        saved = component_of(bundle, each).kind == KIND and each.name == DEFAULT_SIGNATURE
+        if call or saved:
+            root = _root(bundle, each).removesuffix(SUFFIX)
+            found.setdefault(root, []).insert(0 if call else 1, each)
+    return found
+
+
+def _first_of(
+    bundle: Bundle, candidates: Sequence[Signature]
+) -> tuple[dict[str, _Lowered], list[Finding]]:
+    """The graphs of the first that has some, and why those before it have none."""
+    findings: list[Finding] = []
+    for each in candidates:
+        try:
+            return _graphs_of(bundle, each, (1,), None, None), findings
+        except BundleError as error:
+            findings += error.findings
+    return {}, findings
+
+
+def _extended(
+    bundle: Bundle, made: Mapping[str, _Lowered], destination: str | Path, **options: Any
+) -> str:
+    """Write the bundle with the graphs added; its digest."""
+    bindings = [binding for lowered in made.values() for binding in lowered.bindings]
+    artifacts = [lowered.artifact for lowered in made.values()]
+    return extend(bundle, artifacts, destination, bindings=bindings, **options)
 
 
 def _candidates(bundle: Bundle, name: str | None) -> list[Signature]:
@@ -110,9 +159,7 @@ def _candidates(bundle: Bundle, name: str | None) -> list[Signature]:
     there are none."""
     found = signatures(bundle) if name is None else tuple(named(bundle, name))
     lowered = [
-        each
-        for each in found
-        if component_of(bundle, each).kind == KIND or is_implied(bundle, each)
+        each for each in found if component_of(bundle, each).kind == KIND or is_call(bundle, each)
     ]
     if not lowered:
         named(bundle, name)
@@ -130,8 +177,10 @@ def _graphs_of(
     """The graphs of one signature by id, for each of the shapes that are asked for."""
     stem = f"{_root(bundle, signature)}.{_UNSAFE.sub('_', signature.name)}"
     made = {}
-    implied = is_implied(bundle, signature)
+    implied = is_call(bundle, signature)
     engine, function = _KERAS if implied else _TENSORFLOW
+    if (reason := table.load(engine).available()) is not None:
+        raise no_engine([signature], [f"{engine}: {reason}"])
     wanted = [("", {})] if implied else list(_shapes(signature, batches, inputs))
     with EngineProcess(engine, place(signature), limits) as process:
         for label, shapes in wanted:

@@ -25,7 +25,7 @@ from modelbundle.engines.engine import (
     no_device,
     place,
 )
-from modelbundle.engines.signatures import is_implied
+from modelbundle.engines.signatures import is_call
 from modelbundle.keras import legacy
 
 
@@ -43,7 +43,7 @@ class KerasEngine:
 
     def can_run(self, bundle: Bundle, signature: Signature) -> str | None:
         """See `Engine`."""
-        if not is_implied(bundle, signature):
+        if not is_call(bundle, signature):
             return "it runs Keras models by their config, not this component"
         custom = sorted(
             {each.registered_name for each in bundle.manifest.requirements.custom_objects}

@@ -114,12 +114,13 @@ def _runnable(
             else:
                 reasons.append(f"{name} ({clip(candidate.component, 60)}): {reason}")
     if not found:
-        raise _nothing_runs(candidates, reasons)
+        raise no_engine(candidates, reasons)
     return found
 
 
 @checks("RUN-04")
-def _nothing_runs(candidates: Sequence[Signature], reasons: Sequence[str]) -> BundleError:
+def no_engine(candidates: Sequence[Signature], reasons: Sequence[str]) -> BundleError:
+    """The error where no engine can, with the reason of each."""
     expected = "an engine that can run it"
     findings = [
         Finding("RUN-04", place(candidates[0]), expected, clip(reason, 400)) for reason in reasons

@@ -1,8 +1,9 @@
-"""The functions of a bundle: those of its manifest, and those that its Keras configs imply.
+"""The functions of a bundle: those of its manifest, and those that its components imply.
 
 A Keras model states no signature; its topology says what it takes. The implied signature is called
 `call`, its inputs are the input layers in the order of the model, and its outputs, of which a
 topology tells neither dtype nor shape, are not listed: they come as `output_0`, `output_1`, ….
+The signatures of a TensorFlow Lite model stand in the model itself.
 
     signatures(bundle)
 """
@@ -16,9 +17,11 @@ from typing import Any
 from modelbundle.bundle import Bundle
 from modelbundle.core import dtypes
 from modelbundle.core.manifest import Component, Port, Signature
+from modelbundle.engines import tflite_model
 
 CALL = "call"
 
+_CONFIG = "keras.config"
 _TOPOLOGY = "/topology.json"
 _DEFAULT_DTYPE = "float32"
 
@@ -28,17 +31,20 @@ def signatures(bundle: Bundle) -> tuple[Signature, ...]:
     return (*bundle.manifest.signatures, *_implied(bundle))
 
 
-def is_implied(bundle: Bundle, signature: Signature) -> bool:
-    """Whether a signature is not in the manifest."""
-    return signature not in bundle.manifest.signatures
+def is_call(bundle: Bundle, signature: Signature) -> bool:
+    """Whether a signature is the call of a Keras model, which the manifest does not state."""
+    kinds = {component.id: component.kind for component in bundle.manifest.components}
+    return kinds[signature.component] == _CONFIG and signature not in bundle.manifest.signatures
 
 
 def _implied(bundle: Bundle) -> Iterator[Signature]:
     for component in bundle.manifest.components:
-        if component.kind == "keras.config" and component.properties.get("dialect") == "keras3":
+        if component.kind == _CONFIG and component.properties.get("dialect") == "keras3":
             ports = _inputs(bundle, component)
             if ports:
                 yield Signature(CALL, component.id, ports, ())
+        elif component.kind == "tflite":
+            yield from tflite_model.signatures_of(bundle.read(component.id), component.id)
 
 
 def _inputs(bundle: Bundle, component: Component) -> tuple[Port, ...]:

@@ -16,6 +16,7 @@ from modelbundle.bundle import Bundle
 from modelbundle.core import dtypes
 from modelbundle.core.findings import clip, settle
 from modelbundle.core.manifest import Component, Signature
+from modelbundle.engines.contractions import in_float32
 from modelbundle.engines.engine import (
     Arrays,
     Description,
@@ -28,6 +29,7 @@ from modelbundle.engines.engine import (
     place,
     too_new,
 )
+from modelbundle.engines.gpu_memory import limit_jax
 from modelbundle.sources import stablehlo
 from modelbundle.sources.artifact import Tree
 from modelbundle.sources.stablehlo import KIND, Argument, Graph
@@ -62,6 +64,8 @@ class StableHloEngine:
         _check_platform(graph, device, place(signature))
         _check_version(component, signature)
         artifact = bundle.read(component.id)
+        if setup.precision == "float32":
+            artifact = in_float32(artifact)
         weights = _weights(bundle, component, graph, device)
         return _Session(exported(artifact, graph, device.platform), graph, weights, device, setup)
 
@@ -83,8 +87,11 @@ def use_device(setup: Setup, where: str) -> Any:
     highest = setup.precision == "float32"
     _configure("jax_default_matmul_precision", "highest" if highest else "tensorfloat32")
     try:
+        if setup.device_bytes:
+            limit_jax(setup.device_bytes)
         devices = jax.devices()
-    except (RuntimeError, AssertionError) as error:  # JAX asserts where it has no such plugin
+    except (RuntimeError, AssertionError, OSError, ValueError) as error:
+        # JAX asserts where it has no such plugin
         found = clip(str(error)) or "JAX has no such device"
         raise no_device(where, setup.device, found) from None
     wanted = "cpu" if setup.gpu is None else "gpu"

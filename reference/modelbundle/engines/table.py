@@ -13,6 +13,7 @@ ENGINES = {
     "tensorflow": "modelbundle.engines.tensorflow:ENGINE",
     "onnx": "modelbundle.engines.onnx:ENGINE",
     "stablehlo": "modelbundle.engines.stablehlo:ENGINE",
+    "tflite": "modelbundle.engines.tflite:ENGINE",
     "keras-tensorflow": "modelbundle.engines.keras:ON_TENSORFLOW",
     "keras-jax": "modelbundle.engines.keras:ON_JAX",
     "keras-torch": "modelbundle.engines.keras:ON_TORCH",

@@ -97,7 +97,9 @@ def _opened(request: Mapping[str, Any]) -> tuple[Bundle, Signature]:
     return bundle, next(found)
 
 
-_FRAMEWORKS = ("tensorflow", "keras", "tf_keras", "jax", "torch", "onnxruntime")
+_FRAMEWORKS = (
+    "tensorflow", "keras", "tf_keras", "jax", "torch", "onnxruntime", "ai_edge_litert",
+)  # fmt: skip
 
 
 def _frameworks() -> list[str]:

@@ -1,8 +1,9 @@
 """Values into variables: each tensor read once, verified beside, never kept twice.
 
 A tensor is read into memory of its own that the variable then keeps, where the backend allows it
-(TensorFlow and Torch), so that loading takes as much memory as the weights. Threads read and hash
-ahead, at most `AHEAD_BYTES` of it, while the main thread assigns.
+(TensorFlow), so that loading takes as much memory as the weights. Threads read and hash ahead, at
+most `AHEAD_BYTES` of it, while the main thread assigns; small tensors are read where they are used,
+for which a thread would be waited for longer.
 
     assign([(model.layers[0].kernel, bundle.tensors["dense/kernel"])])
 """
@@ -10,8 +11,9 @@ ahead, at most `AHEAD_BYTES` of it, while the main thread assigns.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from modelbundle.bundle import check_bool, check_tensor
@@ -33,6 +35,12 @@ THREADS = 2
 AHEAD_BYTES = 32 << 20
 """How much is read beyond the tensor that is being assigned."""
 
+AHEAD_TENSORS = 64
+"""How many tensors lie between the one that is assigned and the last that is read."""
+
+_APART_FROM = 1 << 17
+"""Smaller tensors are read and hashed without a thread."""
+
 _ALIGNMENT = 64
 _SHARED_FROM = 1 << 14
 """Smaller tensors are copied: it is quicker than to share their memory."""
@@ -53,18 +61,19 @@ def _read_ahead(
     bundle: Bundle, pairs: Iterable[Pair], pool: ThreadPoolExecutor
 ) -> Iterator[NDArray[np.generic]]:
     """The arrays in order, each read by a thread while those before it are used."""
-    pending: deque[tuple[int, Future[NDArray[np.generic]]]] = deque()
+    pending: deque[tuple[int, Callable[[], NDArray[np.generic]]]] = deque()
     ahead = 0
     for _, tensor in pairs:
         size = tensor.row.length
-        pending.append((size, pool.submit(_read, bundle, tensor)))
+        read = partial(_read, bundle, tensor)
+        pending.append((size, read if size < _APART_FROM else pool.submit(read).result))
         ahead += size
-        while pending and (ahead > AHEAD_BYTES + size or len(pending) > 64):
-            taken, future = pending.popleft()
+        while pending and (ahead > AHEAD_BYTES + size or len(pending) > AHEAD_TENSORS):
+            taken, result = pending.popleft()
             ahead -= taken
-            yield future.result()
+            yield result()
     while pending:
-        yield pending.popleft()[1].result()
+        yield pending.popleft()[1]()
 
 
 def _read(bundle: Bundle, tensor: Tensor) -> NDArray[np.generic]:

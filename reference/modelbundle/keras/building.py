@@ -13,6 +13,7 @@ them. `build` then builds in the ordinary way, which is slower and otherwise the
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
@@ -51,6 +52,18 @@ def build(make: Callable[[], _Made], *, undo: Callable[[], None] = lambda: None)
     except Exception:  # whatever a constructor does: the ordinary build says what is wrong
         undo()
     return make()
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Within it, Python looks for no garbage: a model being built is many objects and none."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def is_empty(variable: Any) -> bool:

@@ -19,7 +19,7 @@ from modelbundle.core.findings import BundleError, settle
 from modelbundle.keras import legacy, names_beside
 from modelbundle.keras.asset_loading import load_assets
 from modelbundle.keras.assigning import assign
-from modelbundle.keras.building import build, initialise, surroundings
+from modelbundle.keras.building import build, initialise, surroundings, uncollected
 from modelbundle.keras.compiling import compile_model
 from modelbundle.keras.custom_objects import check_harmless, check_resolvable, given
 from modelbundle.keras.pairing import ROLES, TRAINING, WEIGHTS, pair
@@ -54,7 +54,7 @@ def to_keras(
     saved = find(bundle, component)
     known = given(custom_objects)
     _vet(saved, known, allow_unsafe, compile)
-    with _scope(saved, known, dtype_policy):
+    with _scope(saved, known, dtype_policy), uncollected():
         target = build(lambda: _made(saved, known, allow_unsafe))
         _restore_flags(target, saved)
         load_assets(target, saved)

@@ -158,9 +158,10 @@ def _check_dialect(component: Component) -> None:
 
 def _training(bundle: Bundle, root: Component, config: bytes) -> Mapping[str, Any]:
     """As the config says where it does: `training.json` of a `.keras` writes 0.0 as 0."""
-    value = config_json.parse(config, root.id).value
-    if root.kind != MODEL and isinstance(value, dict) and value.get("compile_config"):
-        return {"compile_config": value["compile_config"]}
+    if root.kind != MODEL:
+        value = config_json.parse(config, root.id).value
+        if isinstance(value, dict) and value.get("compile_config"):
+            return {"compile_config": value["compile_config"]}
     for component in bundle.manifest.components:
         if component.kind == TRAINING and _root(bundle, component) == root.id:
             return _json(bundle, component.files[0])

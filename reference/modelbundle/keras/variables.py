@@ -22,6 +22,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from modelbundle.sources.artifact import TensorRole
@@ -161,17 +162,20 @@ def _children(layer: Any) -> Iterator[tuple[str, Any]]:
 
 def _named(parent: Any, children: Any) -> Iterator[tuple[str, Any]]:
     """Children that have a name of their own, under names that differ from one another."""
+    if not (children := list(children)):
+        return
     foreign, stated = not _is_keras(parent), _names_children(parent)
-    held = {} if stated else _held(parent)
+    held = cache(lambda: _held(parent))  # costly, and seldom needed
     used: Counter[str] = Counter()
     for child in children:
-        own = held.get(id(child), "")
         if _is_keras(child) and hasattr(child, "state"):  # a seed generator: always numbered
-            name = (own if foreign else "") or "seed_generator"
-        elif stated or not (_is_automatic(child) or child.name == parent.name or (foreign and own)):
-            name = child.name
+            own = held().get(id(child)) if foreign and not stated else None
+            name = own or "seed_generator"
         else:
-            name = own or _snake(type(child).__name__)
+            is_automatic = _is_automatic(child) or child.name == parent.name
+            own = held().get(id(child)) if not stated and (is_automatic or foreign) else None
+            is_told = stated or not is_automatic
+            name = own or (child.name if is_told else _snake(type(child).__name__))
         yield _numbered(name, used), child
 
 

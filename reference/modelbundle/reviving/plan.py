@@ -61,8 +61,8 @@ def make_plan(old: OldModel) -> Plan:
     if training is None:
         return Plan(config, translation.layers, bound, made, tuple(problems))
     slots = slot_names(training, old.optimizer, _old_names(old, bound))
-    made |= _scalars(training, slots, old)
-    bound |= {name: names[tensor] for name, tensor in slots.items() if name not in made}
+    made |= _rate(training, slots)
+    bound |= {name: names[tensor] for name, tensor in slots.items()}
     training.document["built"]["optimizer"] = bool(slots)
     text = exact_values.dump(exact_values.encode(training.document, lambda item: False))
     lost = training.lost if slots else (*training.lost, "the state of the optimizer")
@@ -75,18 +75,14 @@ def _old_names(old: OldModel, bound: Mapping[str, str]) -> dict[str, str]:
     return {variable: names[row] for variable, row in bound.items()}
 
 
-def _scalars(training: Training, slots: Mapping[str, str], old: OldModel) -> dict[str, Array]:
-    """Steps and learning rate of an optimizer whose state is kept, as Keras 3 stores them."""
+def _rate(training: Training, slots: Mapping[str, str]) -> dict[str, Array]:
+    """The learning rate of an optimizer whose state is kept: Keras 3 stores it with the state."""
     import numpy as np
 
-    if "optimizer/iteration" not in slots:
-        return {}
-    steps = old.optimizer[slots["optimizer/iteration"]].numpy()
-    made: dict[str, Any] = {"optimizer/iteration": np.asarray(steps, np.int32)}
     rate = training.optimizer["config"].get("learning_rate")
-    if isinstance(rate, int | float):
-        made["optimizer/learning_rate"] = np.asarray(rate, np.float32)
-    return made
+    if not slots or not isinstance(rate, int | float):
+        return {}
+    return {"optimizer/learning_rate": np.asarray(rate, np.float32)}
 
 
 def _unmatched(missing: tuple[str, ...], unexpected: tuple[str, ...]) -> Iterator[Problem]:

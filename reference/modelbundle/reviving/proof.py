@@ -38,7 +38,7 @@ Array = NDArray[Any]
 Arrays = Mapping[str, Array]
 
 DEADLINE_SECONDS = 1200.0
-SIZES = (12, 128, 2048, 12_000)
+SIZES = (12, 128, 2048, 10_240)
 """What unknown dimensions are tried with: a model that crops or pools needs so much."""
 DIVERGED = 2.0**-12
 """Relative L2 distance of the outputs of one layer beyond what rounding in float32 explains."""
@@ -169,9 +169,11 @@ def _inputs(
 
 
 def _sized(shape: Any, size: int) -> Any:
+    """A shape with `size` for what is unknown; one row is enough where rows are long."""
     if shape is None:
         return None
-    return tuple(size if dim is None and at else dim for at, dim in enumerate(shape))
+    rows = 1 if size > SIZES[0] else None
+    return tuple(dim or (size if at else rows) for at, dim in enumerate(shape))
 
 
 def _indices(topology: Mapping[str, Any]) -> dict[str, int]:

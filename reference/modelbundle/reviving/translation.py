@@ -71,7 +71,7 @@ def translate(topology: Record) -> Translation:
     Nothing is raised for what cannot be translated: it stands in `problems`.
     """
     translator = _Translator(str(topology["dialect"]))
-    config = translator.layer(topology, "", "")
+    config = _unshared(translator.layer(topology, "", ""))
     return Translation(config, tuple(translator.layers), tuple(translator.problems))
 
 
@@ -253,6 +253,15 @@ class _Translator:
         """Arguments that Keras 3 has no word for; what a weight began as does not matter now."""
         for key in sorted(lost) if room != "initializers" else ():
             self._problem(record, f"Keras 3's {name} has no argument {key!r}", name)
+
+
+def _unshared(value: Any) -> Any:
+    """A config without numbers of shared objects: layers are shared by the graph."""
+    if isinstance(value, list):
+        return [_unshared(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _unshared(item) for key, item in value.items() if key != "shared_object_id"}
+    return value
 
 
 def _serialised(module: str, class_name: str, config: Any, registered: str | None) -> Config:

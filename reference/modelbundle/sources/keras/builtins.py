@@ -1,7 +1,8 @@
 """The classes and functions that Keras itself resolves, as a table.
 
-`builtins.json` is generated from Keras 3, tf_keras and the names of Keras 1; it is read at
-the first question. One name can be of several kinds: `Hinge` is a loss and a metric.
+The table of the standard, `schemas/keras_names.json`, is generated from Keras 3, tf_keras and the
+names of Keras 1; it is read at the first question. One name can be of several kinds: `Hinge` is a
+loss and a metric.
 
     >>> sorted(kinds("Identity")), is_builtin("Dense", "my_package.layers")
     (['initializer', 'layer'], False)
@@ -11,8 +12,9 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from importlib.resources import files
 from typing import Literal
+
+from modelbundle.core.schemas import folder
 
 Kind = Literal[
     "activation",
@@ -46,7 +48,7 @@ _FUNCTION_KINDS = frozenset(
 
 @cache
 def _table() -> dict[str, frozenset[str]]:
-    text = files("modelbundle.sources.keras").joinpath("builtins.json").read_text(encoding="utf-8")
+    text = (folder() / "keras_names.json").read_text(encoding="utf-8")
     by_name: dict[str, set[str]] = {}
     for kind, names in json.loads(text)["kinds"].items():
         for name in names:

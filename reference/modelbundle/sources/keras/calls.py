@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from modelbundle.core.findings import BundleError, checks, clip, refuse
@@ -213,13 +212,26 @@ def ends(
 
 
 def in_order(nodes: list[Node], place: str) -> list[Node]:
-    """The nodes so that each follows those that feed it; refuses (KCF-03) a cycle."""
+    """The nodes as given, each preceded by those that feed it; refuses (KCF-03) a cycle.
+
+    What feeds a node and does not stand yet comes before it, depth first, by its `inputs`.
+    """
     by_key = {(item["layer"], item["node"]): item for item in nodes}
-    sorter: TopologicalSorter[tuple[str, int]] = TopologicalSorter()
-    for key, item in by_key.items():
-        sorter.add(key, *((source["layer"], source["node"]) for source in item["inputs"]))
-    try:
-        return [by_key[key] for key in sorter.static_order()]
-    except CycleError as error:
-        cycle = " > ".join(name for name, _ in error.args[1])
-        raise _dangling(place, "calls that do not feed themselves", cycle) from None
+    placed: dict[tuple[str, int], Node] = {}
+    opened: dict[tuple[str, int], Iterator[Node]] = {}  # from the node in question inwards
+    for key in by_key:
+        if key not in placed:
+            opened[key] = iter(by_key[key]["inputs"])
+        while opened:
+            last = next(reversed(opened))
+            source = next(opened[last], None)
+            if source is None:
+                placed[last] = by_key[last]
+                del opened[last]
+                continue
+            feeds = (source["layer"], source["node"])
+            if feeds in opened:
+                raise _dangling(place, "calls that do not feed themselves", feeds[0])
+            if feeds not in placed:
+                opened[feeds] = iter(by_key[feeds]["inputs"])
+    return list(placed.values())

@@ -10,6 +10,7 @@ names: classes are compared with the table of `builtins`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeGuard
@@ -39,14 +40,14 @@ _LAYER_SLOTS = frozenset(
 _FUNCTIONAL_KEYS = frozenset({"layers", "input_layers", "output_layers"})
 
 
-_MAJORS: dict[str, Dialect] = {"1": "keras1", "2": "keras2", "3": "keras3"}
-_SIGNS: dict[Dialect, frozenset[str]] = {
-    "keras1": frozenset({"nb_filter", "W_regularizer", "inner_init", "border_mode"}),
-    "keras3": frozenset({"batch_shape", "keras_history"}),
-    "keras2": frozenset({"batch_input_shape"}),
-}
-_SIGNS_WITHIN = 10_000
-"""How many values are looked at for signs."""
+_MAJOR = re.compile(r"(\d+)(\.|$)", re.ASCII)
+_SIGNS: tuple[tuple[Dialect, frozenset[str]], ...] = (
+    ("keras1", frozenset({"nb_filter", "W_regularizer", "inner_init", "border_mode"})),
+    ("keras3", frozenset({"batch_shape", "keras_history"})),
+    ("keras2", frozenset({"batch_input_shape"})),
+    ("keras3", frozenset({"module"})),
+)
+"""Keys that only one dialect writes, in the order in which they decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,28 +167,23 @@ def _classed_form(value: Mapping[str, Any]) -> Form | None:
 
 def dialect_of(value: Any, keras_version: str | None) -> Dialect:
     """Which Keras wrote a config: by its version where it says so, else by what only one writes."""
-    if keras_version and keras_version[:1] in _MAJORS:
-        return _MAJORS[keras_version[0]]
+    if stated := _MAJOR.match(keras_version or ""):
+        return ("keras1", "keras1", "keras2", "keras3")[min(int(stated[1]), 3)]
     if isinstance(value, list) or isinstance(value.get("config"), list):
         return "keras1"
-    signs = _signs(value)
-    order: tuple[Dialect, ...] = ("keras1", "keras3", "keras2")
-    return next(name for name in order if name in signs)
+    keys = _keys(value)
+    return next((name for name, signs in _SIGNS if not signs.isdisjoint(keys)), "keras2")
 
 
-def _signs(value: Any) -> set[Dialect]:
-    """The dialects whose keys occur; where none does, a config with modules is of Keras 3."""
-    found: set[Dialect] = set()
-    modules = False
+def _keys(value: Any) -> set[str]:
+    """All keys of a config."""
+    found: set[str] = set()
     stack = [value]
-    for _ in range(_SIGNS_WITHIN):
-        if not stack:
-            break
+    while stack:
         item = stack.pop()
         if isinstance(item, dict):
-            found |= {name for name, keys in _SIGNS.items() if not keys.isdisjoint(item)}
-            modules |= "module" in item
+            found.update(item)
             stack.extend(item.values())
         elif isinstance(item, list):
             stack.extend(item)
-    return found or {"keras3" if modules else "keras2"}
+    return found

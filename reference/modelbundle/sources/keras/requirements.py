@@ -17,13 +17,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from modelbundle.core.findings import clip
 from modelbundle.sources.artifact import CustomObject, Requirements
 from modelbundle.sources.keras.builtins import is_function, is_home, kinds
 from modelbundle.sources.keras.objects import KerasObject, describe, is_object
 
 HAZARDS = 100
 """How many hazards are listed; one more says how many were left out."""
+_TEXT = 200
+"""The most characters of a text in a hazard."""
 
 _MARKERS = frozenset(
     {"__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__slice__", "__ellipsis__",
@@ -123,7 +124,12 @@ def _layer_name(value: Mapping[str, Any]) -> str | None:
     if not is_object(value) or not isinstance(value["config"], dict):
         return None
     name = value["config"].get("name")
-    return clip(name) if isinstance(name, str) and "trainable" in value["config"] else None
+    return _shortened(name) if isinstance(name, str) and "trainable" in value["config"] else None
+
+
+def _shortened(text: str) -> str:
+    """A text of a hazard: its first 199 characters and an ellipsis where it has more than 200."""
+    return text if len(text) <= _TEXT else text[: _TEXT - 1] + "…"
 
 
 Function = tuple[str, str | None, str | None]
@@ -138,7 +144,7 @@ def _custom_functions(place: _Place) -> Iterator[Function]:
         if not is_function(name, module or "__main__"):
             yield name.rsplit(">", 1)[-1], name, module
     for name in _function_names(value, place.slot):
-        if not is_function(name, None) and not kinds(name):
+        if not kinds(name):
             yield name.rsplit(">", 1)[-1], name, None
     if value.get("function_type") == "function" and isinstance(value.get("function"), str):
         yield value["function"], None, _text(value.get("module"))
@@ -147,12 +153,12 @@ def _custom_functions(place: _Place) -> Iterator[Function]:
 def _function_names(value: dict[str, Any], slot: str) -> Iterator[str]:
     """The texts that stand where Keras looks a function up by name."""
     for key, item in value.items():
-        if isinstance(item, str) and _SLOT.search(key):
+        if isinstance(item, str) and item and _SLOT.search(key):
             yield item
     stack = [value.get(key) for key in _COMPILED] if slot == "compile_config" else []
     while stack:
         item = stack.pop()
-        if isinstance(item, str):
+        if isinstance(item, str) and item:
             yield item
         elif isinstance(item, list):
             stack.extend(item)
@@ -168,12 +174,12 @@ def _hazards(place: _Place) -> Iterator[Hazard]:
     value, layer = place.value, place.layer
     if "class_name" in value and isinstance(value["class_name"], str):
         for kind, detail in _object_hazards(value, place.slot):
-            yield Hazard(layer, kind, clip(detail))
+            yield Hazard(layer, kind, _shortened(detail))
     if value.get("function_type") == "lambda" or value.get("output_shape_type") == "lambda":
         yield Hazard(layer, "lambda", "bytecode of a Python lambda")
     for key, item in value.items():
         if isinstance(item, str) and item and (key in _PATH_KEYS or _URL.match(item)):
-            yield Hazard(layer, "path", clip(f"{key}: {item}"))
+            yield Hazard(layer, "path", _shortened(f"{key}: {item}"))
 
 
 def _object_hazards(value: dict[str, Any], slot: str) -> Iterator[tuple[str, str]]:
@@ -181,7 +187,7 @@ def _object_hazards(value: dict[str, Any], slot: str) -> Iterator[tuple[str, str
     if name == "__lambda__":
         yield "lambda", "bytecode of a Python lambda"
     elif name == "function":
-        function, module = str(value.get("config")), _text(value.get("module")) or "builtins"
+        function, module = _text(value.get("config")) or "", _text(value.get("module")) or "builtins"
         registered = ">" in function and module == "builtins"
         if not registered and not is_function(function, module):
             yield "function", f"{module}.{function}"
@@ -203,7 +209,7 @@ def _class_hazards(found: KerasObject, value: dict[str, Any]) -> Iterator[tuple[
     if found.class_name == "Lambda":
         yield "lambda", "a Lambda layer calls a function that the config names or holds"
     config = value["config"] if isinstance(value["config"], dict) else {}
-    function = config.get("function", config.get("node_def"))
+    function = config.get("function")
     if found.class_name == "TFOpLambda" and isinstance(function, str) and _RUNS_IO.match(function):
         yield "operation", f"tf.{function}"
     elif found.class_name == "TensorFlowOpLayer":

@@ -46,6 +46,7 @@ def build(value: Any, form: Form, dialect: Dialect, place: str) -> Record:
     `value` is the parsed config, `form` what `keras_objects.root_form` says of it.
     """
     builder = _Builder(dialect, place)
+    builder.document.number_shared(value)
     record = builder.layer(_as_object(value, form), "#", ())
     return {"topology": VERSION, "dialect": dialect, **record, "form": form}
 
@@ -101,8 +102,7 @@ class _Builder:
         place = self.place + at
         within(LIMITS.config_layer_depth, len(path), "layers inside one another", place)
         within(LIMITS.config_layers, self.layers, "layers", place)
-        length = sum(len(name) + 1 for name in path)
-        within(LIMITS.path_bytes, length, "characters in a layer's path", place)
+        within(LIMITS.path_bytes, len("/".join(path)), "characters in a layer's path", place)
 
     def _settings(
         self, value: dict[str, Any], left_out: frozenset[str], at: str, path: tuple[str, ...]
@@ -257,8 +257,8 @@ def _policy(dtype: Any) -> str | None:
     """The name of a dtype policy, which newer configs serialise as an object."""
     if not is_object(dtype) or not isinstance(inner := dtype["config"], dict):
         return _text(dtype)
-    quantized = f"{inner.get('mode')}_from_{inner.get('source_name')}" if "mode" in inner else None
-    return quantized or _text(inner.get("name"))
+    mode, source = _text(inner.get("mode")), _text(inner.get("source_name"))
+    return _text(inner.get("name")) if None in (mode, source) else f"{mode}_from_{source}"
 
 
 def _name_of(value: Mapping[str, Any]) -> str | None:

@@ -34,6 +34,8 @@ from modelbundle.sources.keras.config_json import within
 
 KEEP: Final = object()
 """What `Values.special` returns for a value that needs no special form."""
+_INTEGERS_END = 1e21
+"""Below it canonical JSON writes whole numbers as integers."""
 
 
 @dataclass(slots=True)
@@ -50,6 +52,19 @@ class Document:
     def number(self, shared_object_id: int) -> int:
         """The number of a shared object."""
         return self.numbers.setdefault(shared_object_id, len(self.numbers))
+
+    def number_shared(self, value: Any) -> None:
+        """Number the shared objects of a config in order of appearance, but for how it trains."""
+        stack = [("", value)]
+        while stack:
+            key, item = stack.pop()
+            if isinstance(item, dict):
+                members = [pair for pair in item.items() if pair[0] != "compile_config"]
+                stack.extend(reversed(members))
+            elif isinstance(item, list):
+                stack.extend(("", member) for member in reversed(item))
+            elif key == "shared_object_id" and type(item) is int:
+                self.number(item)
 
     def count(self) -> None:
         """Count a call, a tensor or a tagged value; refuse (KCF-02) too many."""
@@ -114,6 +129,8 @@ def _float(value: float) -> dict[str, str] | None:
         return {"$float": "NaN"}
     if math.isinf(value):
         return {"$float": "Infinity" if value > 0 else "-Infinity"}
+    if value.is_integer() and LIMITS.safe_integer < abs(value) < _INTEGERS_END:
+        return {"$int": str(int(value))}
     return {"$float": "-0"} if value == 0 and math.copysign(1, value) < 0 else None
 
 

@@ -30,7 +30,7 @@ _KERNEL = "kernel bias?use_bias"
 _CELL = "kernel recurrent_kernel bias?use_bias"
 _NORMALIZED = "gamma?scale beta?center"
 
-_LAYERS: dict[str, str] = {
+LAYERS: dict[str, str] = {
     "AdditiveAttention": "scale?use_scale",
     "Attention": "scale?use_scale concat_score_weight?score_mode=concat",
     "BatchNormalization": f"{_NORMALIZED} moving_mean moving_variance",
@@ -63,14 +63,14 @@ _LAYERS: dict[str, str] = {
 """Class to its own variables in order: `name?key` where the config's `key` is true, `name?!key`
 where it is not, `name?key=text` where it is that text."""
 
-_DEFAULT_TRUE = frozenset({"use_bias", "scale", "center", "tie_weights"})
+DEFAULT_TRUE = frozenset({"use_bias", "scale", "center", "tie_weights"})
 
 _FLOAT8 = (
     "kernel bias inputs_scale inputs_amax_history kernel_scale kernel_amax_history "
     "outputs_grad_scale outputs_grad_amax_history"
 )
 _GROUPED = "bias quantized_kernel kernel_scale kernel_zero"
-_QUANTIZED: dict[str, tuple[str, ...]] = {
+QUANTIZED: dict[str, tuple[str, ...]] = {
     "int8": ("kernel bias kernel_scale",),
     "int4": ("kernel bias kernel_scale", "kernel bias kernel_scale kernel_zero g_idx"),
     "float8": (_FLOAT8,),
@@ -80,20 +80,20 @@ _QUANTIZED: dict[str, tuple[str, ...]] = {
 """Quantization mode to the variables of Dense and EinsumDense; int4 has them with and without
 zero points."""
 
-_QUANTIZED_EMBEDDINGS: dict[str, tuple[str, ...]] = {
+QUANTIZED_EMBEDDINGS: dict[str, tuple[str, ...]] = {
     "int8": ("embeddings embeddings_scale",),
     "int4": ("embeddings embeddings_scale", "embeddings embeddings_scale embeddings_zero g_idx"),
 }
-_STATE = frozenset(
+STATE = frozenset(
     {"moving_mean", "moving_variance", "mean", "variance", "count", "vector_u", "g_idx",
      "quantized_kernel", "kernel_scale", "kernel_zero", "embeddings_scale", "embeddings_zero",
      "reverse_embeddings_scale", "reverse_embeddings_zero", "awq_scales"}
 )  # fmt: skip
-_INTEGER_MODES = frozenset({"int8", "int4", "gptq", "awq"})
+INTEGER_MODES = frozenset({"int8", "int4", "gptq", "awq"})
 INTEGERS = frozenset({"kernel", "embeddings", "reverse_embeddings"})
 """Variables that quantization makes integers."""
 
-_SLOTS: dict[str, tuple[str, ...]] = {
+SLOTS: dict[str, tuple[str, ...]] = {
     "Adadelta": ("accumulated_grad accumulated_delta_var",),
     "Adafactor": ("r c velocity",),
     "Adagrad": ("accumulator",),
@@ -110,7 +110,7 @@ _SLOTS: dict[str, tuple[str, ...]] = {
 }
 """Optimizer to groups of slots; within a group the slots alternate, variable by variable."""
 
-_METRICS = {
+METRICS = {
     **dict.fromkeys(("Mean", "MeanMetricWrapper", "MeanSquaredError", "MeanAbsoluteError",
                      "RootMeanSquaredError", "CategoricalAccuracy", "BinaryAccuracy", "Accuracy",
                      "SparseCategoricalAccuracy", "CosineSimilarity"), "total count"),
@@ -130,13 +130,13 @@ def variable_names(class_name: str, config: Config, count: int) -> tuple[str, ..
     if "optimizer" in kinds(class_name) and class_name[:1].isupper():
         return _optimizer_names(class_name, config, count)
     if (mode := _quantization(config)) and class_name in ("Dense", "EinsumDense"):
-        bias = _tokens(_LAYERS[class_name], config)[1:]
-        options = [_without(names, "bias", not bias) for names in _QUANTIZED.get(mode, ())]
+        bias = _tokens(LAYERS[class_name], config)[1:]
+        options = [_without(names, "bias", not bias) for names in QUANTIZED.get(mode, ())]
     elif mode and class_name in ("Embedding", "ReversibleEmbedding"):
         options = _quantized_embeddings(mode, class_name, config)
     elif class_name == "SpectralNormalization":
         options = [(_spectral_weight(config), "vector_u")]
-    elif (spec := _LAYERS.get(class_name, _METRICS.get(class_name))) is not None:
+    elif (spec := LAYERS.get(class_name, METRICS.get(class_name))) is not None:
         options = [_tokens(spec, config)]
     else:
         options = [()] if "layer" in kinds(class_name) or "model" in kinds(class_name) else []
@@ -147,7 +147,7 @@ def plain_variables(class_name: str, config: Config) -> tuple[str, ...]:
     """Names of what a built-in layer stores itself before it is quantized; none for others."""
     if class_name == "SpectralNormalization":
         return (_spectral_weight(config), "vector_u")
-    return _tokens(_LAYERS.get(class_name, ""), config)
+    return _tokens(LAYERS.get(class_name, ""), config)
 
 
 def roles(class_name: str, config: Config, count: int) -> tuple[TensorRole, ...] | None:
@@ -158,18 +158,18 @@ def roles(class_name: str, config: Config, count: int) -> tuple[TensorRole, ...]
     names = variable_names(class_name, config, count)
     if names is None:
         return None
-    known: TensorRole | None = "metric" if class_name in _METRICS else None
+    known: TensorRole | None = "metric" if class_name in METRICS else None
     if (known := "optimizer" if "optimizer" in kinds(class_name) else known) is not None:
         return (known,) * count
     frozen = config.get("trainable") is False
-    integer = _quantization(config) in _INTEGER_MODES
+    integer = _quantization(config) in INTEGER_MODES
     return tuple(_role(name, frozen, integer) for name in names)
 
 
 def _role(name: str, frozen: bool, integer: bool) -> TensorRole:
     if name == "seed_generator_state":
         return "rng"
-    state = (name in _STATE and (integer or not name.endswith("_scale"))) or (
+    state = (name in STATE and (integer or not name.endswith("_scale"))) or (
         integer and name in INTEGERS
     )
     return "non-trainable" if frozen or state else "trainable"
@@ -185,7 +185,7 @@ def _tokens(spec: str, config: Config) -> tuple[str, ...]:
 
 def _holds(condition: str, config: Config) -> bool:
     key, _, text = condition.removeprefix("!").partition("=")
-    value = config.get(key, key in _DEFAULT_TRUE)
+    value = config.get(key, key in DEFAULT_TRUE)
     if text:
         return bool(value == text)
     is_set = value is not None and value is not False and value != 0
@@ -207,7 +207,7 @@ def _quantization(config: Config) -> str | None:
 
 
 def _quantized_embeddings(mode: str, class_name: str, config: Config) -> list[tuple[str, ...]]:
-    options = [tuple(names.split()) for names in _QUANTIZED_EMBEDDINGS.get(mode, ())]
+    options = [tuple(names.split()) for names in QUANTIZED_EMBEDDINGS.get(mode, ())]
     if class_name == "Embedding" or config.get("tie_weights", True):
         return options
     return [
@@ -229,11 +229,11 @@ def _optimizer_names(class_name: str, config: Config, count: int) -> tuple[str, 
     head = ["iteration"] + ["learning_rate"] * (not of_tf_keras and not scheduled)
     if class_name == "LossScaleOptimizer":
         return _loss_scale_names(config, count)
-    if class_name not in _SLOTS:
+    if class_name not in SLOTS:
         return None
     tail = ["u_product"] * (class_name == "Nadam" and not of_tf_keras)
     before = ("average?use_ema", "gradient_accumulator?gradient_accumulation_steps")
-    groups = [_tokens(group, config) for group in (*before, *_SLOTS[class_name])]
+    groups = [_tokens(group, config) for group in (*before, *SLOTS[class_name])]
     width = sum(map(len, groups))
     variables, rest = divmod(count - len(head) - len(tail), width or 1)
     if rest or variables < 0 or (variables and not width):
@@ -293,7 +293,7 @@ def _walk(path: str, name: str, value: dict[str, Any], depth: int = 0) -> Iterat
 _Child = tuple[str, str, dict[str, Any]]
 """Attribute path, name and serialised object of something that a layer stores below itself."""
 
-_CELLS = {name: f"{name}Cell" for name in ("GRU", "LSTM", "SimpleRNN")} | {
+CELLS = {name: f"{name}Cell" for name in ("GRU", "LSTM", "SimpleRNN")} | {
     f"ConvLSTM{rank}D": "ConvLSTMCell" for rank in (1, 2, 3)
 }
 _CLASS_OF_EXPORT = {"GroupQueryAttention": "GroupedQueryAttention"}
@@ -304,7 +304,7 @@ def _children(ref: LayerRef, config: Any) -> Iterator[_Child]:
     if model_form(ref.class_name, config):
         layers = config if isinstance(config, list) else config.get("layers")
         yield from _listed("layers", [item for item in _objects(layers) if _is_stored(item, ref)])
-    elif cell := _CELLS.get(ref.class_name):
+    elif cell := CELLS.get(ref.class_name):
         yield "cell", _snake(cell), {"class_name": cell, "config": ref.config}
     elif ref.class_name in ("MultiHeadAttention", "GroupQueryAttention"):
         yield from _projections(ref.config)

@@ -13,6 +13,7 @@ Layout: tensorflow/core/protobuf/trackable_object_graph.proto and saved_object_g
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -179,17 +180,19 @@ def _slots(row: Mapping[str, Any]) -> tuple[Slot, ...]:
 
 
 def aligned(first: Graph, second: Graph) -> dict[int, int]:
-    """Nodes of `first` to the nodes of `second` that the same attributes lead to from the root."""
-    pairs: dict[int, int] = {}
-    queue = [(0, 0)] if first and second else []
+    """Nodes of `first` to the nodes of `second` that the same names lead to from the root.
+
+    Both are walked breadth first, children ascending by name; the first way to a node counts.
+    """
+    pairs = {0: 0} if first and second else {}
+    queue = deque(pairs)
     while queue:
-        one, other = queue.pop()
-        if one not in pairs:
-            pairs[one] = other
-            children = second[other].children
-            queue += [
-                (n, children[name]) for name, n in first[one].children.items() if name in children
-            ]
+        one = queue.popleft()
+        children = second[pairs[one]].children
+        for name, node in sorted(first[one].children.items()):
+            if name in children and node not in pairs:
+                pairs[node] = children[name]
+                queue.append(node)
     return pairs
 
 

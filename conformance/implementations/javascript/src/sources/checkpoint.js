@@ -6,7 +6,8 @@ import { pieces } from '../platform.js';
 import { compareText, decodeUtf8 } from '../text.js';
 import { Artifact, placeDecoded } from './artifact.js';
 import { isFile, openFile, walk } from './files.js';
-import { encodeObjectGraph, factsByKey, readObjectGraph } from './object-graph.js';
+import { byGraph, byName, nameTensors } from './checkpoint-variables.js';
+import { encodeObjectGraph, readObjectGraph } from './object-graph.js';
 import { PagedBytes, inMemory } from './paged.js';
 import { Protobuf } from './protobuf.js';
 import { firstElement, isRun, place, sliceKey, tiles } from './slices.js';
@@ -21,10 +22,7 @@ import { SHAPE, TF_DTYPES, dtypeName } from './tf-types.js';
 /** @typedef {{ key: string, bytes: Uint8Array, dtype: string, shape: number[], shard: number, offset: number, size: number, crc: number, slices: { start: number, length: number }[][] }} Entry */
 
 export const OBJECT_GRAPH = '_CHECKPOINTABLE_OBJECT_GRAPH';
-const SUFFIX = '/.ATTRIBUTES/VARIABLE_VALUE';
 const NEWEST_VERSION = 1;
-/** TensorFlow 1's names of slots, behind the name of the variable. */
-const OLD_SLOT = /^(.+)\/((?:Adam|AdaMax|Adadelta|Adagrad|Ftrl|Momentum|RMSProp|FtrlV2|AdagradDA)(?:_[0-9]+)?|ExponentialMovingAverage)$/;
 
 /** @type {Table} */
 const HEADER = {
@@ -219,87 +217,15 @@ async function crcOf(bytes, offset, length) {
   return crc;
 }
 
-/** @param {string} key */
-const withoutSuffix = (key) => (key.endsWith(SUFFIX) ? key.slice(0, -SUFFIX.length) : key);
-
-/** Roles and slots by the names of TensorFlow 1. @param {Tensor[]} tensors */
-function oldNames(tensors) {
-  const keys = new Set(tensors.map(({ name }) => name));
-  for (const tensor of tensors) {
-    tensor.names['tensorflow.variable'] = tensor.name;
-    const slot = OLD_SLOT.exec(tensor.name);
-    if (slot && keys.has(slot[1])) {
-      tensor.role = 'optimizer';
-      Object.assign(tensor.attributes, { slot: slot[2], of: slot[1] });
-    } else if (/^(?:.*\/)?beta[12]_power(?:_[0-9]+)?$/.test(tensor.name)) tensor.role = 'optimizer';
-    else if (/(?:^|\/)moving_(?:mean|variance)$/.test(tensor.name)) tensor.role = 'non-trainable';
-  }
-}
-
-/** @param {ReturnType<typeof factsByKey> extends Map<string, infer F> ? F : never} fact */
-function roleOf({ slot, below, trainable, fullName }) {
-  if (slot || below === 'optimizer') return 'optimizer';
-  if (below === 'metric') return 'metric';
-  if (/(?:^|\/)(?:moving_mean|moving_variance)$/.test(fullName ?? '')) return 'non-trainable';
-  if (/(?:^|\/)(?:seed_generator_state|StateVar)$/.test(fullName ?? '')) return 'rng';
-  return trainable === undefined ? 'other' : trainable ? 'trainable' : 'non-trainable';
-}
-
-/** @template T @param {T[]} items */
-function countOf(items) {
-  const counts = new Map();
-  for (const item of items) counts.set(item, (counts.get(item) ?? 0) + 1);
-  return counts;
-}
-
-/** Names, roles and attributes from an object graph. @param {Tensor[]} tensors @param {Node[]} graph @param {Map<string, string>} copies */
-function graphNames(tensors, graph, copies) {
-  const facts = factsByKey(graph);
-  const full = countOf(tensors.filter(({ name }) => !copies.has(name)).map(({ name }) => facts.get(name)?.fullName));
-  for (const tensor of tensors) {
-    const fact = facts.get(tensor.name);
-    if (!fact) continue;
-    tensor.role = roleOf(fact);
-    const of = copies.get(tensor.name);
-    if (of !== undefined) {
-      tensor.attributes.copy_of = of;
-      continue;
-    }
-    if (fact.slot) Object.assign(tensor.attributes, fact.slot);
-    if (!fact.fullName || full.get(fact.fullName) > 1) continue;
-    tensor.names['tensorflow.variable'] = fact.fullName;
-    if (fact.keras && !fact.slot) tensor.names.keras = fact.fullName.replace(/:[0-9]+$/, '');
-  }
-}
-
-/** The name of each tensor: the first of several that no other has. @param {Tensor[]} tensors */
-function nameTensors(tensors) {
-  const byKey = new Map(tensors.map((tensor) => [tensor.name, tensor]));
-  const candidates = tensors.map(({ name: key, names, attributes }) => {
-    const of = byKey.get(attributes.of);
-    const variable = of && (of.names.keras ?? of.names['tensorflow.variable'] ?? withoutSuffix(of.name));
-    return [variable && `optimizer/${attributes.slot}/${variable}`, names.keras, withoutSuffix(key), key].filter((name) => name !== undefined);
-  });
-  const counts = countOf(candidates.flatMap((own) => [...new Set(own)]));
-  tensors.forEach((tensor, i) => {
-    const own = /** @type {string[]} */ (candidates[i]);
-    tensor.name = own.find((name) => counts.get(name) === 1) ?? /** @type {string} */ (own.at(-1));
-  });
-}
-
 /**
  * Names the tensors of a checkpoint.
  * @param {Checkpoint} checkpoint
  * @param {string} system of the keys
- * @param {Node[] | null} graph
+ * @param {Map<string, import('./checkpoint-variables.js').Variable>} [variables] what is known of the keys
  * @param {Map<string, string>} [copies] keys of second copies, with those of the first
  */
-export function nameCheckpoint({ tensors }, system, graph, copies = new Map()) {
-  const keys = tensors.map(({ name }) => name);
-  if (graph) graphNames(tensors, graph, copies);
-  else oldNames(tensors);
-  nameTensors(tensors);
-  tensors.forEach((tensor, i) => { tensor.names[system] = keys[i]; });
+export function nameCheckpoint({ tensors, graph }, system, variables = graph ? byGraph(graph) : byName(tensors), copies = new Map()) {
+  nameTensors(tensors, system, variables, copies);
 }
 
 /** @param {Checkpoint} checkpoint @param {string} prefix relative to the root */
@@ -316,7 +242,7 @@ export async function readCheckpoint(surroundings, root) {
     artifact.addDerived(path, encodeObjectGraph(checkpoint.graph));
     files.push(path);
   }
-  nameCheckpoint(checkpoint, 'tensorflow.checkpoint', checkpoint.graph);
+  nameCheckpoint(checkpoint, 'tensorflow.checkpoint');
   artifact.tensors.push(...checkpoint.tensors);
   artifact.addComponent(root, 'tensorflow.checkpoint', files, propertiesOf(checkpoint, ''));
   placeDecoded(artifact, `${root}.derived/tensors.safetensors`, root);
@@ -349,7 +275,7 @@ export async function readCheckpointDirectory(surroundings, root) {
       own.push(path);
       if (several) all.push(path);
     }
-    nameCheckpoint(checkpoint, 'tensorflow.checkpoint', checkpoint.graph);
+    nameCheckpoint(checkpoint, 'tensorflow.checkpoint');
     if (several) for (const tensor of checkpoint.tensors) prefixNames(tensor, prefix);
     artifact.tensors.push(...checkpoint.tensors);
     if (several) artifact.addComponent(checkpoint.index, 'tensorflow.checkpoint', own, propertiesOf(checkpoint, prefix), root);

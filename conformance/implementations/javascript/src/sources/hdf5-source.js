@@ -87,7 +87,7 @@ export async function addHdf5(artifact, bytes, path, about = NOTHING, derivedFro
   const properties = { layout, ...(version ? { keras_version: version } : {}), ...(backend ? { backend } : {}) };
   artifact.addComponent(path, 'hdf5', [path], properties, derivedFrom);
   const shards = [{ path, bytes, file }];
-  const known = layout === 'keras-model' ? await addModel(artifact, file, path, version, backend) : about;
+  const known = layout === 'keras-model' ? await addModel(artifact, file, path) : about;
   /** @type {Map<string, Naming>} */
   let names = new Map();
   if (layout === 'keras-weights-v3') names = await objectNames(shards, known.model, known.optimizer);
@@ -99,15 +99,15 @@ export async function addHdf5(artifact, bytes, path, about = NOTHING, derivedFro
   placeDecoded(artifact, `${derivedFrom === undefined ? artifact.root : path}.derived/tensors.safetensors`, path);
 }
 
-/** The config in a file (KHF-02). @param {Artifact} artifact @param {Hdf5File} file @param {string} path @param {string | undefined} kerasVersion @param {string | undefined} backend @returns {Promise<About>} */
-async function addModel(artifact, file, path, kerasVersion, backend) {
+/** The config in a file (KHF-02). @param {Artifact} artifact @param {Hdf5File} file @param {string} path @returns {Promise<About>} */
+async function addModel(artifact, file, path) {
   const root = /** @type {Hdf5Object} */ (file.groups.get(''));
   const config = /** @type {Uint8Array} */ (await bytesAttribute(root, 'model_config'));
   const training = await bytesAttribute(root, 'training_config');
   if (training) {
     parseLoose(training, { nonFinite: true, surrogates: true, refuse: (_, at, expected, found) => refuse('KHF-02', `${path}#training_config@${at}`, expected, found) });
   }
-  const read = addConfig(artifact, { config, training: training ?? undefined, model: true, kerasVersion, backend }, path, 'KHF-02');
+  const read = addConfig(artifact, { config, training: training ?? undefined, model: true }, path, 'KHF-02');
   return { model: /** @type {any} */ (read.document), optimizer: null };
 }
 

@@ -134,7 +134,7 @@ class KerasArchive {
     if (!weights && !shards) return refuse('KAR-06', root, `${WEIGHTS} or ${SHARDS}`, 'neither');
     const version = await versionIn(members.get(METADATA), this.path(METADATA));
     artifact.addComponent(root, 'keras.archive', [root, ...[...members.keys()].map((name) => this.path(name))], version ? { keras_version: version } : {});
-    const read = readConfig(await readWhole(config), this.path(CONFIG), { model: true, hint: version });
+    const read = readConfig(await readWhole(config), this.path(CONFIG), { model: true });
     addRead(artifact, read, this.path(CONFIG), root);
     const compile = isMap(read.value) ? read.value.get('compile_config') : undefined;
     if (isMap(compile) && compile.size) this.training(compile);

@@ -1,143 +1,152 @@
-/** Calls of the layers of a Functional model, in the dialects of Keras 1 to 3, as the nodes of a topology. */
+/** Calls of the layers of a Functional model, in the dialects of Keras 1 to 3, as the nodes of a topology (section 13.8). */
+import { compareText } from '../text.js';
+import { takeMembers, takeValue } from './keras-values.js';
 import { isMap } from './loose-json.js';
+/** @typedef {import('./keras-values.js').Context} Context */
 /** @typedef {import('./loose-json.js').Loose} Loose */
 /** @typedef {import('./loose-json.js').LooseMap} LooseMap */
 /** @typedef {import('../json.js').Json} Json */
 /** @typedef {import('../json.js').JsonObject} JsonObject */
-/** @typedef {{ layer: string, node: number, tensor: number }} Reference  as the config numbers calls */
+/** @typedef {{ layer: string, node: number, tensor: number }} Reference */
 /** @typedef {{ inputs: Reference[], args: Json[], kwargs: JsonObject }} Call */
-/** @typedef {(value: Loose) => Json} Take */
 /** @typedef {(expected: string, found: unknown) => never} Fail */
 
-const TENSOR = '__keras_tensor__';
+/**
+ * @typedef {object} Scope  The layers of one model.
+ * @property {Map<string, { calls: number, isInput: boolean }>} layers
+ * @property {Map<string, number>} called  by nested model, the number that its calls count from, within calls
+ * @property {Map<string, number>} ended  the same, among inputs and outputs of the model
+ * @property {Context} plain  takes values that are no tensors
+ * @property {Fail} bad  for a call of no known form (KCF-01)
+ * @property {Fail} dangling  for a reference to nothing (KCF-03)
+ */
+
 const CONSTANT = '_CONSTANT_VALUE';
+/** Classes whose call takes a list of one tensor as a list. */
+const KEEPS_STRUCTURE = new Set(['TFOpLambda', 'ClassMethod', 'InstanceMethod', 'InstanceProperty']);
 
-/** @param {Loose | undefined} value @returns {value is number} */
-const isCount = (value) => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+/** @param {Loose | undefined} value */
+const isInteger = (value) => typeof value === 'bigint' || Number.isInteger(value);
 
-/** Whether something is [layer, call, output]. @param {Loose | undefined} value */
-const isReference = (value) => Array.isArray(value) && value.length === 3 && typeof value[0] === 'string' && isCount(value[1]) && isCount(value[2]);
+/** Whether something is [layer, call, output], with or without arguments. @param {Loose | undefined} value @returns {value is Loose[]} */
+const isReference = (value) => Array.isArray(value) && (value.length === 3 || value.length === 4) && typeof value[0] === 'string' && isInteger(value[1]) && isInteger(value[2]);
 
-/** @param {Loose | undefined} value @param {Fail} fail @returns {Reference} */
-export function reference(value, fail) {
-  if (!Array.isArray(value) || !isReference(value)) return fail('[layer, call, output]', 'another value');
-  return { layer: String(value[0]), node: Number(value[1]), tensor: Number(value[2]) };
+/**
+ * What nested models count their calls from: 1 where the model holds a call of its own.
+ * @param {JsonObject[]} layers records @param {Loose[][]} calls @param {Loose[]} ends
+ * @returns {{ called: Map<string, number>, ended: Map<string, number> }}
+ */
+export function offsetsOf(layers, calls, ends) {
+  const nested = layers.filter(({ form }) => form === 'functional' || form === 'sequential');
+  if (calls.flat().some((call) => isMap(call) && call.has('args'))) {
+    return { called: new Map(), ended: new Map(nested.filter(({ form }) => form === 'functional').map(({ name }) => [String(name), 1])) };
+  }
+  /** @type {Map<string, number>} */
+  const lowest = new Map();
+  const names = new Set(nested.map(({ name }) => name));
+  for (const [name, number] of references([...calls.flat(), ...ends])) {
+    if (names.has(name)) lowest.set(name, Math.min(number, lowest.get(name) ?? number));
+  }
+  const found = new Map([...lowest].filter(([, number]) => number > 0).map(([name]) => [name, 1]));
+  return { called: found, ended: found };
 }
 
-/** @param {Reference[]} inputs @param {Reference} own */
-function placed(inputs, own) {
-  inputs.push(own);
-  return { $tensor: inputs.length - 1 };
+/** @param {Loose} value @returns {Generator<[string, number]>} */
+function* references(value) {
+  if (isReference(value)) yield [String(value[0]), Number(value[1])];
+  const below = isReference(value) ? value.slice(3) : Array.isArray(value) ? value : isMap(value) ? value.values() : [];
+  for (const item of below) yield* references(item);
 }
 
-/** A call of Keras 3. @param {LooseMap} call @param {Take} take @param {Fail} fail @returns {Call} */
-function newCall(call, take, fail) {
-  const args = call.get('args');
-  const kwargs = call.get('kwargs');
-  if (!Array.isArray(args) || !isMap(kwargs)) return fail('a call with args and kwargs', [...call.keys()]);
-  /** @type {Reference[]} */
-  const inputs = [];
-  /** @param {Loose} value @returns {Json} */
-  const value = (value) => {
-    if (Array.isArray(value)) return value.map((item) => argument(item));
-    if (!isMap(value)) return take(value);
-    if (value.get('class_name') === TENSOR) {
+/** @param {Loose | undefined} value @param {Scope} scope @param {Map<string, number>} from @returns {Reference} */
+function resolve(value, { layers, bad, dangling }, from) {
+  if (!isReference(value)) return bad('[layer, call, output]', 'another value');
+  const [name, written, tensor] = [String(value[0]), Number(value[1]), Number(value[2])];
+  const layer = layers.get(name);
+  if (!layer) return dangling('a layer of the model', name);
+  const number = layer.isInput ? 0 : Math.max(written - (from.get(name) ?? 0), Math.min(written, 0));
+  if (number < 0 || number >= layer.calls) dangling(`one of ${layer.calls} calls of ${name}`, written);
+  if (tensor < 0 || tensor > (layer.isInput ? 0 : Number.MAX_SAFE_INTEGER)) dangling(`an output of ${name}`, tensor);
+  return { layer: name, node: number, tensor };
+}
+
+class Tensors {
+  /** @param {Scope} scope @param {Map<string, number>} from */
+  constructor(scope, from) {
+    this.scope = scope;
+    this.from = from;
+    /** @type {Reference[]} */
+    this.inputs = [];
+    /** @type {Context} */
+    this.context = { ...scope.plain, special: (value) => this.special(value) };
+  }
+
+  /** @param {Loose | undefined} value @returns {Json} */
+  tensor(value) {
+    this.scope.plain.tagged();
+    this.inputs.push(resolve(value, this.scope, this.from));
+    return { $tensor: this.inputs.length - 1 };
+  }
+
+  /** @param {LooseMap | Loose[]} value @returns {Json | undefined} */
+  special(value) {
+    if (isMap(value)) {
+      if (value.get('class_name') !== '__keras_tensor__') return undefined;
       const config = value.get('config');
-      return placed(inputs, reference(isMap(config) ? config.get('keras_history') : undefined, fail));
+      return this.tensor(isMap(config) ? config.get('keras_history') : undefined);
     }
-    return holdsTensor(value) ? mapMembers(value, argument) : take(value);
-  };
-  const argument = value;
-  return { args: args.map(argument), kwargs: mapMembers(kwargs, argument), inputs };
-}
+    return value.length === 3 && isReference(value) && this.scope.layers.has(String(value[0])) ? this.tensor(value) : undefined;
+  }
 
-/** @param {Loose} value @returns {boolean} */
-function holdsTensor(value) {
-  if (Array.isArray(value)) return value.some(holdsTensor);
-  return isMap(value) && (value.get('class_name') === TENSOR || [...value.values()].some(holdsTensor));
-}
-
-/** @param {LooseMap} value @param {(value: Loose) => Json} take @returns {JsonObject} */
-function mapMembers(value, take) {
-  /** @type {JsonObject} */
-  const out = Object.create(null);
-  for (const [key, member] of value) out[key.startsWith('$') ? `$${key}` : key] = take(member);
-  return out;
-}
-
-/** Whether something is an argument of Keras 1 and 2: [layer, call, output] or with keyword arguments. @param {Loose} value */
-const isOldTensor = (value) => Array.isArray(value) && (value.length === 3 || value.length === 4) && typeof value[0] === 'string' && typeof value[1] === 'number';
-
-/**
- * A call of Keras 1 or 2: a structure of [layer, call, output, keyword arguments].
- * @param {Loose} call @param {Take} take @param {Set<string>} layers @param {Fail} fail
- * @returns {Call}
- */
-function oldCall(call, take, layers, fail) {
-  /** @type {Reference[]} */
-  const inputs = [];
-  /** @type {LooseMap} */
-  let kwargs = new Map();
-  /** @param {Loose} value @returns {Json} */
-  const structure = (value) => {
-    if (isOldTensor(value)) {
-      const [layer, node, tensor, own] = /** @type {Loose[]} */ (value);
-      if (isMap(own)) kwargs = own;
-      else if (own !== undefined && own !== null) fail('keyword arguments', 'another value');
-      return layer === CONSTANT ? take(tensor) : placed(inputs, reference([layer, node, tensor], fail));
+  /** A structure of references, and of constants where a call may take them. @param {Loose} value @param {boolean} constants @returns {Json} */
+  structure(value, constants) {
+    if (constants && Array.isArray(value) && value[0] === CONSTANT) return value.length > 2 ? takeValue(value[2], this.context) : null;
+    if (isMap(value)) {
+      const keys = [...value.keys()].sort(compareText);
+      return Object.fromEntries(keys.map((key) => [key.startsWith('$') ? `$${key}` : key, this.structure(value.get(key) ?? null, constants)]));
     }
-    if (Array.isArray(value)) return value.map(structure);
-    if (isMap(value)) return mapMembers(value, structure);
-    return fail('a call of a layer', 'another value');
-  };
-  const args = structure(call);
-  /** @param {Loose} value @returns {Json} */
-  const keyword = (value) => {
-    if (isReference(value) && layers.has(/** @type {string[]} */ (value)[0])) return placed(inputs, reference(value, fail));
-    if (Array.isArray(value) && value.some(holdsOldTensor)) return value.map(keyword);
-    return take(value);
-  };
-  const holdsOldTensor = (/** @type {Loose} */ value) => isReference(value) && layers.has(/** @type {string[]} */ (value)[0]);
-  const named = mapMembers(kwargs, keyword);
-  // A list of one tensor is that tensor, as Keras 1 and 2 call layers.
-  return { args: [Array.isArray(args) && args.length === 1 ? args[0] : args], kwargs: named, inputs };
+    if (Array.isArray(value) && typeof value[0] !== 'string') return value.map((item) => this.structure(item, constants));
+    return this.tensor(value);
+  }
 }
 
-/**
- * The calls of a layer.
- * @param {Loose | undefined} nodes `inbound_nodes`
- * @param {Take} take other values
- * @param {Set<string>} layers names of the layers of the model
- * @param {Fail} fail for a call of no known form (KCF-01)
- * @returns {Call[]}
- */
-export function callsOf(nodes, take, layers, fail) {
-  if (nodes === undefined || nodes === null) return [];
-  if (!Array.isArray(nodes)) return fail('a list of calls', 'another value');
-  return nodes.map((call) => {
-    if (isMap(call) && call.has('args')) return newCall(call, take, fail);
-    return Array.isArray(call) || isMap(call) ? oldCall(call, take, layers, fail) : fail('a call', 'another value');
-  });
+/** A list of one as that one. @param {Loose} value */
+const unwrap = (value) => (Array.isArray(value) && value.length === 1 ? value[0] : value);
+
+/** The keyword arguments of a call of Keras 1 or 2, which every reference repeats. @param {Loose} value @returns {LooseMap | null} */
+function argumentsOf(value) {
+  if (Array.isArray(value) && typeof value[0] === 'string') return value.length === 4 && isMap(value[3]) && value[3].size ? value[3] : null;
+  const below = Array.isArray(value) ? value : isMap(value) ? [...value.values()] : [];
+  for (const item of [...below].reverse()) {
+    const found = argumentsOf(item);
+    if (found) return found;
+  }
+  return null;
+}
+
+/** One call of a layer. @param {Loose} call @param {string} name of the layer's class @param {Scope} scope @returns {Call} */
+export function callOf(call, name, scope) {
+  scope.plain.tagged();
+  const tensors = new Tensors(scope, scope.called);
+  if (isMap(call) && call.has('args')) {
+    const [args, kwargs] = [call.get('args'), call.get('kwargs')];
+    if (!Array.isArray(args) || !isMap(kwargs)) return scope.bad('a call with args and kwargs', [...call.keys()]);
+    const taken = takeValue(args, tensors.context);
+    return { args: /** @type {Json[]} */ (taken), kwargs: takeMembers(kwargs, tensors.context), inputs: tensors.inputs };
+  }
+  const args = [tensors.structure(KEEPS_STRUCTURE.has(name) ? call : unwrap(call), true)];
+  return { args, kwargs: takeMembers(argumentsOf(call) ?? new Map(), tensors.context), inputs: tensors.inputs };
 }
 
 /**
  * Inputs or outputs of a model, and their structure.
- * @param {Loose | undefined} ends
+ * @param {Loose} ends
  * @param {boolean} unnest whether a list of one is that one, as in Keras 1 and 2
- * @param {Fail} fail
+ * @param {Scope} scope
  * @returns {{ tensors: Reference[], structure: Json }}
  */
-export function endsOf(ends, unnest, fail) {
-  /** @type {Reference[]} */
-  const tensors = [];
-  /** @param {Loose | undefined} value @returns {Json} */
-  const structure = (value) => {
-    if (isReference(value)) return placed(tensors, reference(value, fail));
-    if (Array.isArray(value)) return value.map(structure);
-    if (isMap(value)) return mapMembers(value, structure);
-    return fail('references in arrays and objects', 'another value');
-  };
-  const whole = structure(ends);
-  if (!tensors.length) return { tensors, structure: null };
-  return { tensors, structure: unnest && Array.isArray(whole) && whole.length === 1 ? whole[0] : whole };
+export function endsOf(ends, unnest, scope) {
+  const tensors = new Tensors(scope, scope.ended);
+  const structure = tensors.structure(unnest ? unwrap(ends) : ends, false);
+  return { tensors: tensors.inputs, structure };
 }

@@ -4,6 +4,7 @@ import { canonicalJson, parseJson } from '../json.js';
 import { encodeUtf8 } from '../text.js';
 import { Artifact, MEDIA } from './artifact.js';
 import { openFile, readWhole } from './files.js';
+import { Findings } from './keras-findings.js';
 import { Topology } from './keras-topology.js';
 import { isMap, parseLoose } from './loose-json.js';
 /** @typedef {import('./artifact.js').Surroundings} Surroundings */
@@ -19,8 +20,7 @@ import { isMap, parseLoose } from './loose-json.js';
  * @property {Uint8Array} config
  * @property {Uint8Array} [training]
  * @property {boolean} model  whether the source is a model
- * @property {string} [kerasVersion]  as the source says
- * @property {string} [backend]
+ * @property {string} [kerasVersion]  as what is around the config says; a fact of the source, not of the config
  *
  * @typedef {object} ReadConfig
  * @property {Loose} value
@@ -36,40 +36,34 @@ export const LARGEST_CONFIG = 64 * 2 ** 20;
 const DEEPEST = 500;
 const MOST_VALUES = 2 ** 20;
 
-/** @param {Loose | undefined} version @returns {Dialect | null} */
-function dialectOfVersion(version) {
-  const major = typeof version === 'string' ? /^([0-9]+)\./.exec(version)?.[1] : undefined;
-  if (major === undefined) return null;
-  return Number(major) < 2 ? 'keras1' : Number(major) === 2 ? 'keras2' : 'keras3';
+/** Keys that only one dialect writes, in the order in which they decide. @type {[Dialect, Set<string>][]} */
+const MARKS = [
+  ['keras1', new Set(['nb_filter', 'W_regularizer', 'inner_init', 'border_mode'])],
+  ['keras3', new Set(['batch_shape', 'keras_history'])],
+  ['keras2', new Set(['batch_input_shape'])],
+  ['keras3', new Set(['module'])],
+];
+
+/** All keys of a value. @param {Loose} value @param {Set<string>} keys */
+function keysOf(value, keys) {
+  if (Array.isArray(value)) for (const item of value) keysOf(item, keys);
+  if (isMap(value)) {
+    for (const [key, member] of value) {
+      keys.add(key);
+      keysOf(member, keys);
+    }
+  }
+  return keys;
 }
 
-/** Keys that only one dialect writes, by how much they tell. @param {Loose} value @param {Set<string>} marks */
-function collectMarks(value, marks) {
-  if (Array.isArray(value)) for (const item of value) collectMarks(item, marks);
-  if (!isMap(value)) return marks;
-  const name = value.get('class_name');
-  const config = value.get('config');
-  if (name === '__keras_tensor__' || name === 'DTypePolicy') marks.add('new');
-  if (isMap(config) && name === 'InputLayer' && config.has('batch_shape')) marks.add('new');
-  if (isMap(config) && (config.has('batch_input_shape') || name === 'Policy')) marks.add('old');
-  if (isMap(config) && name === 'Dense' && config.has('output_dim')) marks.add('oldest');
-  if (Array.isArray(value.get('inbound_nodes')) && /** @type {Loose[]} */ (value.get('inbound_nodes')).some(Array.isArray)) marks.add('old');
-  if (typeof value.get('dtype') === 'string' && value.has('trainable')) marks.add('plain');
-  if (value.has('build_input_shape')) marks.add('built');
-  if (value.has('module') && value.has('registered_name')) marks.add('module');
-  for (const member of value.values()) if (typeof member === 'object') collectMarks(member, marks);
-  return marks;
-}
-
-/** @param {Loose} value @param {string} [version] as the source says @returns {Dialect} */
-function dialectOf(value, version) {
-  const own = dialectOfVersion((isMap(value) ? value.get('keras_version') : undefined) ?? version);
-  if (own) return own;
-  const marks = collectMarks(value, new Set());
-  if (marks.has('new')) return 'keras3';
-  if (marks.has('oldest') || Array.isArray(value) || (isMap(value) && Array.isArray(value.get('config')))) return 'keras1';
-  if (marks.has('old') || marks.has('plain')) return 'keras2';
-  return marks.has('module') || marks.has('built') ? 'keras3' : 'keras2';
+/** @param {Loose} value @returns {Dialect} */
+function dialectOf(value) {
+  const stated = isMap(value) ? value.get('keras_version') : undefined;
+  const major = typeof stated === 'string' ? /^([0-9]+)(?:\.|$)/.exec(stated)?.[1] : undefined;
+  if (major !== undefined) return Number(major) < 2 ? 'keras1' : Number(major) === 2 ? 'keras2' : 'keras3';
+  if (Array.isArray(value) || (isMap(value) && Array.isArray(value.get('config')))) return 'keras1';
+  const keys = keysOf(value, new Set());
+  return MARKS.find(([, marks]) => [...marks].some((key) => keys.has(key)))?.[0] ?? 'keras2';
 }
 
 /** Whether the shapes of parameters cannot be told from the config alone. @param {Form} form @param {JsonObject} document */
@@ -94,30 +88,27 @@ function encodeTopology(document, place) {
 /** @param {Loose} value @param {string} name */
 const textAt = (value, name) => {
   const text = isMap(value) ? value.get(name) : undefined;
-  return typeof text === 'string' && text ? text : undefined;
+  return typeof text === 'string' ? text : undefined;
 };
 
 /**
  * Reads a config (KCF-01 to KCF-03).
  * @param {Uint8Array} bytes
  * @param {string} place
- * @param {{ model?: boolean, kerasVersion?: string, backend?: string, hint?: string, rule?: string }} [about]
- *   hint: a version that helps to tell the dialect only; rule: that text which is not JSON breaks
+ * @param {{ model?: boolean, rule?: string }} [about] model: whether the source is one; rule: that text which is not JSON breaks
  * @returns {ReadConfig}
  */
-export function readConfig(bytes, place, { model = false, kerasVersion, backend, hint, rule = 'KCF-01' } = {}) {
+export function readConfig(bytes, place, { model = false, rule = 'KCF-01' } = {}) {
   if (bytes.length > LARGEST_CONFIG) refuse('KCF-02', place, `at most ${LARGEST_CONFIG} bytes`, bytes.length);
   const { value, nonFinite } = parseLoose(bytes, {
     nonFinite: true, deepest: DEEPEST, values: MOST_VALUES, escapes: MOST_VALUES,
     refuse: (limit, at, expected, found) => refuse(limit ? 'KCF-02' : rule, `${place}@${at}`, expected, found),
   });
-  const dialect = dialectOf(value, kerasVersion ?? hint);
+  const dialect = dialectOf(value);
   const topology = new Topology(value, dialect, place, model);
   const { document, form, config } = topology.document();
-  const { listed, layers, custom } = topology.findings;
-  const version = textAt(value, 'keras_version') ?? kerasVersion;
-  const engine = textAt(value, 'backend') ?? backend;
-  const name = config && textAt(config, 'name');
+  const { listed, layers, custom } = new Findings(value);
+  const [version, engine, name] = [textAt(value, 'keras_version'), textAt(value, 'backend'), textAt(config, 'name')];
   return {
     value, document, dialect,
     topology: encodeTopology(document, place),
@@ -125,9 +116,9 @@ export function readConfig(bytes, place, { model = false, kerasVersion, backend,
     custom: [...custom.values()],
     properties: {
       dialect, form,
-      ...(name ? { name } : {}),
-      ...(version ? { keras_version: version } : {}),
-      ...(engine ? { backend: engine } : {}),
+      ...(name === undefined ? {} : { name }),
+      ...(version === undefined ? {} : { keras_version: version }),
+      ...(engine === undefined ? {} : { backend: engine }),
       parameters_need_build: needsBuild(form, document),
       ...(nonFinite ? { non_finite: true } : {}),
       ...(listed.length ? { hazards: /** @type {any} */ (listed) } : {}),

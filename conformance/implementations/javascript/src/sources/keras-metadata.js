@@ -24,11 +24,10 @@ function configIn(text, place) {
     const span = value.get(name) === null ? undefined : spans.get(name);
     return span && encodeUtf8(text.slice(span[0], span[1]));
   };
-  const [kerasVersion, backend] = ['keras_version', 'backend'].map((name) => value.get(name));
+  const version = value.get('keras_version');
   return {
     config: /** @type {Uint8Array} */ (slice('model_config')), training: slice('training_config'), model: true,
-    kerasVersion: typeof kerasVersion === 'string' ? kerasVersion : undefined,
-    backend: typeof backend === 'string' ? backend : undefined,
+    kerasVersion: typeof version === 'string' && version ? version : undefined,
   };
 }
 

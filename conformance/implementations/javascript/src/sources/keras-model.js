@@ -175,7 +175,7 @@ class KerasModel {
     const found = await this.tagged(CONFIG);
     if (!found) return;
     const path = this.path(CONFIG);
-    addRead(this.artifact, readConfig(found.text, path, { model: kind === 'model', hint: '3.' }), path, this.root);
+    addRead(this.artifact, readConfig(found.text, path, { model: kind === 'model' }), path, this.root);
     const assets = [...this.files.keys()].filter((name) => name.startsWith('assets/')).map((name) => this.path(name));
     if (assets.length) this.artifact.addComponent(this.path('assets'), 'assets', assets, undefined, this.root);
   }
@@ -194,8 +194,7 @@ class KerasModel {
     if (!found) return;
     const path = this.path(TRAINING);
     checkSchema(this.surroundings, 'keras_training', plain(found.value), 'KMD-05', path);
-    const findings = new Findings();
-    findings.walk(found.value);
+    const findings = new Findings(found.value);
     this.artifact.customObjects.push(...[...findings.custom.values()].map((one) => ({ ...one, component: path })));
     this.artifact.addComponent(path, 'training', [path], undefined, this.root);
   }

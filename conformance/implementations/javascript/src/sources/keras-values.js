@@ -1,7 +1,7 @@
 /** Values of a Keras config as a topology writes them (section 8.2): JSON, with tags for what JSON has no word for. */
-import { isLayer } from './keras-classes.js';
 import { isMap } from './loose-json.js';
 /** @typedef {import('./loose-json.js').Loose} Loose */
+/** @typedef {import('./loose-json.js').LooseArray} LooseArray */
 /** @typedef {import('./loose-json.js').LooseMap} LooseMap */
 /** @typedef {import('../json.js').Json} Json */
 /** @typedef {import('../json.js').JsonObject} JsonObject */
@@ -11,9 +11,7 @@ const WHOLE = 1e21;
 /**
  * @typedef {object} Context
  * @property {Map<Loose, number>} shared  numbers of shared objects
- * @property {(value: LooseMap, slot: string) => Json} layer  takes a layer within a config
- * @property {(value: LooseMap) => void} object  is told of any other serialised object
- * @property {(key: string, value: Loose) => void} member  is told of each member of a config
+ * @property {(value: LooseMap | LooseArray, slot: string) => Json | undefined} [special]  takes what has a form of its own
  * @property {() => void} tagged  is told of each tagged value
  */
 
@@ -33,20 +31,20 @@ const TAGS = {
   __dict__: (value, take) => ({ $dict: take(value.get('items') ?? null) }),
   __tuple__: (value, take) => ({ $tuple: take(value.get('items') ?? null) }),
   TensorShape: (value, take) => ({ $tuple: take(value.get('items') ?? null) }),
-  __bytes__: (value, take) => ({ $bytes: take(inner(value, 'value')) }),
-  __slice__: (value, take) => ({ $slice: ['start', 'stop', 'step'].map((name) => take(inner(value, name))) }),
+  __bytes__: (value, take) => ({ $bytes: take(inner(value).get('value') ?? null) }),
+  __slice__: (value, take) => ({ $slice: ['start', 'stop', 'step'].map((name) => take(inner(value).get(name) ?? null)) }),
   __ellipsis__: () => ({ $ellipsis: true }),
-  __numpy__: (value, take) => ({ $array: take(value.get('config') ?? new Map()) }),
-  __tensor__: (value, take) => ({ $array: take(value.get('config') ?? new Map()) }),
+  __numpy__: (value, take) => ({ $array: take(inner(value)) }),
+  __tensor__: (value, take) => ({ $array: take(inner(value)) }),
   __typespec__: (value, take) => ({ $typespec: take(without(value, 'class_name')) }),
   TypeSpec: (value, take) => ({ $typespec: take(without(value, 'class_name')) }),
   __lambda__: (value, take) => ({ $lambda: take(value.get('config') ?? null) }),
 };
 
-/** A member of an object, or of the config in it. @param {LooseMap} value @param {string} name @returns {Loose} */
-function inner(value, name) {
+/** The config of an object. @param {LooseMap} value @returns {LooseMap} */
+function inner(value) {
   const config = value.get('config');
-  return value.get(name) ?? (isMap(config) ? config.get(name) : undefined) ?? null;
+  return isMap(config) ? config : new Map();
 }
 
 /** @param {LooseMap} value @param {string} name */
@@ -71,20 +69,14 @@ export function takeValue(value, context, slot = '') {
     context.tagged();
     return { $int: String(value) };
   }
+  if (!Array.isArray(value) && !isMap(value)) return value;
+  const special = context.special?.(value, slot);
+  if (special !== undefined) return special;
   if (Array.isArray(value)) return value.map((item) => takeValue(item, context, slot));
-  if (!isMap(value)) return value;
   const name = value.get('class_name');
   if (typeof name === 'string' && Object.hasOwn(TAGS, name)) {
     context.tagged();
-    if (name === '__lambda__') context.object(value);
-    return TAGS[name](value, (item) => takeValue(item, context, slot));
-  }
-  if (typeof name === 'string') {
-    if (isLayer(value)) {
-      context.tagged();
-      return context.layer(value, slot);
-    }
-    context.object(value);
+    return TAGS[name](value, (item) => takeValue(item, context));
   }
   return takeMembers(value, context);
 }
@@ -95,12 +87,14 @@ export function takeMembers(value, context, left) {
   const out = Object.create(null);
   for (const [key, member] of value) {
     if (left?.has(key)) continue;
-    context.member(key, member);
     const number = key === 'shared_object_id' ? context.shared.get(member) : undefined;
     out[escapeKey(key)] = number ?? takeValue(member, context, key);
   }
   return out;
 }
+
+/** @param {Loose} value */
+const isInteger = (value) => typeof value === 'bigint' || Number.isInteger(value);
 
 /** Shared objects by their ids, numbered in order of appearance. @param {Loose} value @param {Map<Loose, number>} [numbers] */
 export function numberShared(value, numbers = new Map()) {
@@ -109,7 +103,8 @@ export function numberShared(value, numbers = new Map()) {
     for (const [key, member] of value) {
       if (key === 'compile_config') continue;
       if (key === 'shared_object_id') {
-        if (!numbers.has(member)) numbers.set(member, numbers.size);
+        if (isInteger(member) && !numbers.has(member)) numbers.set(member, numbers.size);
+        numberShared(member, numbers);
       } else numberShared(member, numbers);
     }
   }

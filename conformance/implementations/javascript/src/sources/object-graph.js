@@ -1,4 +1,4 @@
-/** Object graphs of checkpoints and SavedModels (section 8.3), and what they tell of variables. */
+/** Object graphs of checkpoints and SavedModels (section 8.3). */
 import { canonicalJson } from '../json.js';
 import { encodeUtf8 } from '../text.js';
 import { CHILD, SLOT } from './tf-types.js';
@@ -80,44 +80,4 @@ export function encodeObjectGraph(nodes) {
     ...(facts && Object.keys(facts).length ? { facts } : {}),
   }));
   return encodeUtf8(canonicalJson(/** @type {any} */ ({ object_graph: VERSION, nodes: written })));
-}
-
-const KERAS_EDGE = /^layer(?:_with_weights)?-[0-9]+$/;
-const METRIC = /^(?:keras_api|metrics|_metrics|compiled_metrics|compile_metrics)$/;
-
-/**
- * What the graph tells of each key: full name, whether Keras made it, its slot, and what it is below.
- * @param {Node[]} nodes
- * @returns {Map<string, { fullName?: string, keras: boolean, slot?: { slot: string, of: string }, below: 'optimizer' | 'metric' | null, trainable?: boolean }>}
- */
-export function factsByKey(nodes) {
-  const keyOf = (/** @type {number} */ node) => nodes[node].values[0]?.key;
-  /** @type {ReturnType<typeof factsByKey>} */
-  const facts = new Map();
-  /** @type {(boolean | undefined)[]} */
-  const seen = [];
-  // Keras 3 exports list the variables twice, at the root.
-  const queue = [{ node: 0, keras: nodes[0].children.has('_all_variables'), below: /** @type {'optimizer' | 'metric' | null} */ (null) }];
-  for (let at = 0; at < queue.length; at++) {
-    const { node, keras, below } = queue[at];
-    if (seen[node]) continue;
-    seen[node] = true;
-    const { children, values, facts: own } = nodes[node];
-    const made = keras || String(own?.identifier ?? '').startsWith('_tf_keras_');
-    for (const { key, full_name: fullName } of values) {
-      if (!facts.has(key)) facts.set(key, { fullName, keras: made, below, trainable: own?.trainable });
-    }
-    for (const [name, child] of children) {
-      const under = below ?? (/^_?optimizer$/.test(name) ? 'optimizer' : METRIC.test(name) && name !== 'keras_api' ? 'metric' : null);
-      queue.push({ node: child, keras: made || KERAS_EDGE.test(name), below: under });
-    }
-  }
-  for (const { slots } of nodes) {
-    for (const { variable, slot, value } of slots) {
-      const [key, of] = [keyOf(value), keyOf(variable)];
-      if (key === undefined || of === undefined) continue;
-      facts.set(key, { keras: false, below: null, fullName: nodes[value].values[0].full_name, ...facts.get(key), slot: { slot, of } });
-    }
-  }
-  return facts;
 }

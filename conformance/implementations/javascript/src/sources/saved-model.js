@@ -4,6 +4,7 @@ import { checkPath } from '../paths.js';
 import { compareText } from '../text.js';
 import { Artifact, placeDecoded } from './artifact.js';
 import { Checkpoint, nameCheckpoint } from './checkpoint.js';
+import { byGraph, byName } from './checkpoint-variables.js';
 import { openFile, walk } from './files.js';
 import { addConfig } from './keras-config.js';
 import { firstModel, firstModelOf } from './keras-metadata.js';
@@ -33,8 +34,13 @@ const TENSOR_INFO = { 2: { name: 'dtype', type: 'uint' }, 3: { name: 'shape', ty
 /** @type {Table} */
 const SIGNATURE = { 1: { name: 'inputs', type: 'message', map: true, table: TENSOR_INFO }, 2: { name: 'outputs', type: 'message', map: true, table: TENSOR_INFO } };
 /** @type {Table} */
+const COLLECTION = { 2: { name: 'bytes', type: 'message', table: { 1: { name: 'values', type: 'range', many: true } } } };
+/** A variable in a collection of TensorFlow 1. @type {Table} */
+const COLLECTED = { 1: { name: 'name', type: 'text' } };
+/** @type {Table} */
 const META_GRAPH = {
   1: { name: 'info', type: 'message', table: INFO }, 2: { name: 'graph', type: 'range' },
+  4: { name: 'collections', type: 'message', map: true, table: COLLECTION },
   5: { name: 'signatures', type: 'message', map: true, table: SIGNATURE },
   6: { name: 'assets', type: 'message', many: true, table: { 2: { name: 'filename', type: 'text' } } },
   7: { name: 'objects', type: 'range' },
@@ -74,18 +80,19 @@ function savedNode(message, proto) {
   return { ...(kind ? { kind } : {}), ...nodeOf(message, proto), facts: factsOf(message) };
 }
 
-/** Gives the objects of a SavedModel the keys that the graph of the checkpoint has for them, name by name from the root. @param {Node[]} nodes @param {Node[]} graph */
+/** Gives the objects of a SavedModel the keys that the graph of the checkpoint has for them: both are walked from the root, breadth first, by the names of children. @param {Node[]} nodes @param {Node[]} graph */
 function takeKeys(nodes, graph) {
+  for (const node of nodes) node.values = [];
   const seen = new Set([0]);
   const queue = [[0, 0]];
   for (let at = 0; at < queue.length; at++) {
     const [mine, theirs] = queue[at];
     nodes[mine].values = graph[theirs].values;
-    for (const [name, child] of nodes[mine].children) {
-      const other = graph[theirs].children.get(name);
-      if (other === undefined || seen.has(child)) continue;
+    for (const [name, child] of [...graph[theirs].children].sort(([a], [b]) => compareText(a, b))) {
+      const own = nodes[mine].children.get(name);
+      if (own === undefined || seen.has(child)) continue;
       seen.add(child);
-      queue.push([child, other]);
+      queue.push([own, child]);
     }
   }
 }
@@ -117,7 +124,7 @@ class SavedModel {
     this.proto = new Protobuf(new PagedBytes(bytes), this.path, 'SVM-01');
     const graphs = await this.graphs(this.proto);
     const nodes = await this.objects(graphs, this.proto);
-    const checkpoint = await this.variables(nodes);
+    const checkpoint = await this.variables(nodes, graphs);
     const config = await this.config(nodes);
     this.finish(graphs, nodes, checkpoint, config);
     return this.artifact;
@@ -204,8 +211,8 @@ class SavedModel {
     return nodes;
   }
 
-  /** @param {Node[] | null} nodes */
-  async variables(nodes) {
+  /** @param {Node[] | null} nodes @param {Message[]} graphs */
+  async variables(nodes, graphs) {
     const prefix = `${this.root}/${VARIABLES}`;
     if (!this.files?.includes(`${prefix}.index`)) {
       if (nodes?.some(({ kind }) => kind === 'variable')) refuse('SVM-03', `${prefix}.index`, 'the table of the variables', 'nothing');
@@ -214,9 +221,23 @@ class SavedModel {
     const checkpoint = await new Checkpoint(this.surroundings, prefix).read();
     if (nodes && checkpoint.graph) takeKeys(nodes, checkpoint.graph);
     const keys = checkpoint.tensors.map(({ name }) => name);
-    const graph = nodes && checkpoint.graph ? withGraph(nodes, checkpoint.graph) : checkpoint.graph;
-    nameCheckpoint(checkpoint, 'tensorflow.saved_model', graph, this.copies(checkpoint, keys));
+    nameCheckpoint(checkpoint, 'tensorflow.saved_model', await this.known(checkpoint, nodes, graphs), this.copies(checkpoint, keys));
     return checkpoint;
+  }
+
+  /** What is known of the keys: the checkpoint tells most, the graphs tell more roles. @param {Checkpoint} checkpoint @param {Node[] | null} nodes @param {Message[]} graphs */
+  async known({ graph, tensors }, nodes, graphs) {
+    const known = graph ? byGraph(graph) : byName(tensors);
+    for (const [key, found] of byGraph(nodes ?? graph ?? [])) if ((known.get(key) ?? found).role === 'other') known.set(key, found);
+    for (const { collections } of graphs) {
+      for (const bytes of collections.get('trainable_variables')?.bytes?.values ?? []) {
+        const { name: written = '' } = await /** @type {Protobuf} */ (this.proto).message(bytes, COLLECTED);
+        const name = written.endsWith(':0') ? written.slice(0, -2) : written;
+        const found = known.get(name);
+        if (found) known.set(name, { ...found, role: 'trainable' });
+      }
+    }
+    return known;
   }
 
   /** Second copies below `_all_variables/` (section 13.6), by key. @param {Checkpoint} checkpoint @param {string[]} keys @returns {Map<string, string>} */
@@ -261,7 +282,7 @@ class SavedModel {
     artifact.addComponent(root, 'tensorflow.saved_model', files, {
       tags: graphs.map(({ info }) => [...(info?.tags ?? [])].sort(compareText)).sort((a, b) => compareText(a.join('\n'), b.join('\n'))),
       shards: checkpoint?.shards.length ?? 0,
-      ...(this.assets.size ? { assets: [...this.assets].sort(compareText) } : {}),
+      assets: [...this.assets].sort(compareText),
       ...(version ? { tensorflow_version: version } : {}),
       ...(config?.kerasVersion ? { keras_version: config.kerasVersion } : {}),
       ...(this.omitted.length ? { omitted_signatures: this.omitted.sort(compareText) } : {}),
@@ -269,15 +290,6 @@ class SavedModel {
     if (config) addConfig(artifact, config, root);
     placeDecoded(artifact, `${root}.derived/tensors.safetensors`, root);
   }
-}
-
-/** The graph of the checkpoint, with what the SavedModel says of the objects. @param {Node[]} nodes @param {Node[]} graph @returns {Node[]} */
-function withGraph(nodes, graph) {
-  const facts = new Map(nodes.flatMap(({ values, facts: own }) => values.map(({ key }) => [key, own])));
-  return graph.map((node) => {
-    const own = node.values.map(({ key }) => facts.get(key)).find(Boolean);
-    return own ? { ...node, facts: own } : node;
-  });
 }
 
 /** @param {Surroundings} surroundings @param {string} root @returns {Promise<Artifact>} */
