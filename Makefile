@@ -96,12 +96,46 @@ conformance: $(READY) ## Hold the reference against all conformance cases; repor
 	cd conformance && $(CURDIR)/$(PY) -m modelbundle_conformance run --persistent --level full --jobs $(JOBS) \
 	  --tool '$(CURDIR)/$(PY) implementations/reference/adapter.py' --report $(CURDIR)/build/conformance
 
+# What the GPU suite needs beside JAX and Torch; all of them small.
+GPU_PACKAGES := msgpack rfc8785 jsonschema jsonschema-specifications referencing rpds-py attrs \
+  google-crc32c fsspec click rich markdown-it-py mdurl pygments typing-extensions packaging \
+  'keras>=3.15,<3.16' absl-py namex optree h5py
+GPU_PYTHON ?= python3
+GPU_PYTHON_VERSION ?= 3.11
+DEVICE ?= gpu:0
+
+.PHONY: conformance-gpu-bundles
+conformance-gpu-bundles: $(BACKENDS_READY) ## Make in build/gpu what conformance-gpu needs, for a machine without TensorFlow
+	$(call say,Bundles with golden vectors; packages for Python $(GPU_PYTHON_VERSION))
+	$(PY) conformance/gpu/prepare.py build/gpu/bundles
+	$(PY) -m pip install --quiet --upgrade --no-deps --only-binary=:all: \
+	  --python-version $(GPU_PYTHON_VERSION) --target build/gpu/packages $(GPU_PACKAGES)
+
+.PHONY: conformance-gpu
+conformance-gpu: ## Run the GPU suite with GPU_PYTHON, which has JAX and Torch; report in conformance/reports
+	$(call say,The suite of a GPU: golden vectors, speed, loading)
+	env -u CUDA_VISIBLE_DEVICES $(GPU_PYTHON) conformance/gpu/run.py --device $(DEVICE)
+
 .PHONY: javascript
 javascript: $(READY) ## Test the JavaScript implementation, at level Full (needs Node 20 and npm)
 	$(call say,The JavaScript implementation: types and tests and all cases)
 	cd conformance/implementations/javascript && npm ci --silent && npm run check && npm test
 	cd conformance && $(CURDIR)/$(PY) -m modelbundle_conformance run --persistent --level full --jobs $(JOBS) \
 	  --tool 'node implementations/javascript/cli.js' --report $(CURDIR)/build/conformance-javascript
+
+.PHONY: javascript-run
+javascript-run: ## Test the runner in JavaScript: TensorFlow.js and ONNX Runtime Web against golden vectors (needs Node 20 and npm)
+	$(call say,The runner in JavaScript)
+	cd conformance/implementations/javascript && npm ci --silent
+	cd conformance/implementations/javascript/run && npm ci --silent && npm run --silent check && npm test
+
+.PHONY: matrix
+matrix: $(READY) ## Let the reference and JavaScript read what each wrote; report in build/matrix (needs Node 20 and npm)
+	$(call say,Writers and readers)
+	cd conformance/implementations/javascript && npm ci --silent
+	cd conformance && $(CURDIR)/$(PY) -m modelbundle_conformance matrix --persistent --report $(CURDIR)/build/matrix \
+	  --implementation 'reference=$(CURDIR)/$(PY) implementations/reference/adapter.py' \
+	  --implementation 'javascript=node implementations/javascript/cli.js'
 
 .PHONY: page
 page: ## Build the page that shows a bundle: build/page/modelbundle.html (needs Node 20 and npm)
@@ -110,16 +144,23 @@ page: ## Build the page that shows a bundle: build/page/modelbundle.html (needs 
 	cd conformance/implementations/javascript && npm ci --silent
 	cd conformance/implementations/javascript/page && npm ci --silent && npm run --silent build
 
+.PHONY: page-full
+page-full: page ## Build the page with engines, for the golden check: build/page/modelbundle-full.html
+	$(call say,The page with engines)
+	cd conformance/implementations/javascript/run && npm ci --silent
+	cd conformance/implementations/javascript/page && npm run --silent build-full
+
 .PHONY: page-test
-page-test: page ## Test the page in headless Chromium (needs Chromium too; its path in CHROMIUM)
+page-test: page-full ## Test the page in headless Chromium (needs Chromium too; its path in CHROMIUM)
 	$(call say,The page in a browser)
 	@test -x "$${CHROMIUM:-/usr/bin/chromium}" || { echo 'Chromium is needed: on Debian, apt install chromium; or name it in CHROMIUM' >&2; exit 1; }
 	cd conformance/implementations/javascript/page && npm run --silent check && npm test
 
 .PHONY: rules
-rules: $(READY) ## Write spec/rules.md and spec/rules.json anew from the text and the schemas
+rules: $(READY) ## Write spec/rules.md, spec/rules.json and the annex anew from the text and the schemas
 	$(call say,Rule table)
 	$(PY) reference/tools/rule_table.py
+	$(PY) reference/tools/keras_annex.py
 
 .PHONY: cases
 cases: $(READY) ## Write the conformance cases anew
@@ -145,6 +186,11 @@ calibrate: $(BACKENDS_READY) ## Hold clean engines and faults against the tolera
 fuzz: $(FUZZ_READY) ## Fuzz each parser for FUZZ_SECONDS (20)
 	$(call say,Fuzzing each parser for $(FUZZ_SECONDS) s)
 	PYTHONPATH=reference $(PY) -m fuzz --seconds $(FUZZ_SECONDS)
+
+.PHONY: revive-report
+revive-report: $(BACKENDS_READY) ## Revive the old models of public packages, print what came of each
+	$(call say,Revive (an hour; `make real` downloads the models))
+	PYTHONPATH=reference $(PY) reference/tools/revive_report.py
 
 .PHONY: real
 real: $(READY) ## Pack models that public packages ship (downloads them)

@@ -84,5 +84,9 @@ def _case(
     made = Twin(bundle.make, layout, (), ["run", "run-onnx"])
     why = REFUSED if twin else WHY
     data = header(id, title, rules, why, made, expected, twin=twin, operation="run", role="Runner")
-    data |= {"writer": "modelbundle", "arguments": ASKED | (asked or {}), "limits": {"seconds": SECONDS}}
+    data |= {
+        "writer": "modelbundle",
+        "arguments": ASKED | (asked or {}),
+        "limits": {"seconds": SECONDS},
+    }
     return Case(id, data, bundle_files(bundle.stored, layout) | {VECTORS: vectors})

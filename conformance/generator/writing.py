@@ -67,7 +67,9 @@ def add(suite: Suite) -> None:
     for name, (title, draft, rules) in DRAFTS.items():
         found = document(answer(raw.build(draft), draft))
         data = _header(name, f"{title}, written", ["WRT-01", *rules], {"verdict": "accept"})
-        suite.add(Case(f"write/{name}", data, _files(draft, stated(draft)) | {"expected.json": found}))
+        suite.add(
+            Case(f"write/{name}", data, _files(draft, stated(draft)) | {"expected.json": found})
+        )
     for name, title, change, rules in BROKEN:
         spec = stated(replace(PLAIN, namespaces=[], attributes={}))
         data = _header(name, title, rules, refusal(rules, "", "operation"), "write/plain")
@@ -101,5 +103,7 @@ def _header(
 ) -> dict[str, Any]:
     made = Twin(lambda stage, change: {}, "source", (), ["write"])
     id = f"write/{name}"
-    data = header(id, title, rules, WHY, made, expected, twin=twin, operation="write", role="Writer")
+    data = header(
+        id, title, rules, WHY, made, expected, twin=twin, operation="write", role="Writer"
+    )
     return data | {"input": SPEC}

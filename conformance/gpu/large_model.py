@@ -2,7 +2,7 @@
 
     KERAS_BACKEND=jax python conformance/gpu/large_model.py resnet50.modelbundle
 
-ResNet50 of `keras.applications`, random weights: 25.6 million parameters, images of 224 × 224.
+ResNet50 of `keras.applications`, random weights: 25.6 million parameters, images 224 by 224 pixels.
 """
 
 from __future__ import annotations

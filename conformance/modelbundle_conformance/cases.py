@@ -77,7 +77,6 @@ class Case:
         path = self.folder / ANSWER
         return json.loads(path.read_bytes()) if path.is_file() else None
 
-
     @cached_property
     def vectors(self) -> list[Vector]:
         """The golden vectors that a Runner is held against, where the case has some."""

@@ -242,8 +242,8 @@ def _summarise_matrix(found: Json) -> None:
         own = [row for row in found["writes"] if row["writer"] == writer["name"]]
         print(f"{writer['name']} writes: {_told(own)}")
         for reader in found["implementations"]:
-            rows = [row for row in found["reads"]
-                    if (row["writer"], row["reader"]) == (writer["name"], reader["name"])]  # fmt: skip
+            pair = (writer["name"], reader["name"])
+            rows = [row for row in found["reads"] if (row["writer"], row["reader"]) == pair]
             print(f"  {reader['name']} reads: {_told(rows)}")
 
 

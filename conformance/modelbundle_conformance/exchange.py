@@ -63,6 +63,8 @@ class _Matrix:
     listener: Listener
     writes: list[Json] = field(default_factory=list)
     reads: list[Json] = field(default_factory=list)
+    made: int = 0
+    """Bundles that were asked for; each has a path of its own."""
 
     def note(self, rows: list[Json], row: Json, status: str, detail: str = "") -> None:
         rows.append(row | {"status": status, "detail": clip(detail, 500)})
@@ -134,9 +136,9 @@ def _write(matrix: _Matrix, seat: _Seat, item: Item, layout: str) -> Path | None
     if lacking:
         matrix.note(matrix.writes, row, "unsupported", lacking)
         return None
-    number = len(matrix.writes)
     suffix = ".modelbundle" if layout == "archive" else ""
-    destination = matrix.store / f"{number}{suffix}"
+    matrix.made += 1
+    destination = matrix.store / f"{matrix.made}{suffix}"
     sources = tuple(item.case.arguments.get("sources", ()))
     try:
         path = seat.space.prepare(item.case)
@@ -171,9 +173,7 @@ def _compare(
             matrix.note(matrix.writes, row, "pass")
 
 
-def _read(
-    matrix: _Matrix, seat: _Seat, item: Item, layout: str, writer: str, path: Path
-) -> None:
+def _read(matrix: _Matrix, seat: _Seat, item: Item, layout: str, writer: str, path: Path) -> None:
     row = {"writer": writer, "reader": seat.party.name, "case": item.case.id, "layout": layout}
     lacking = seat.lacks("read", (item.case.features - {"source"}) | {layout})
     if lacking:

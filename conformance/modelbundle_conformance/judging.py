@@ -118,10 +118,7 @@ def sigmas(golden: Array, places: Sequence[int], precision: str) -> list[float]:
     zeros = (0.0,) * (1 + max(places, default=0))
     st, ab, acc, mm, wt = (golden.channels.get(name, zeros) for name in CHANNELS)
     a, b, m, w = PROFILES[precision]
-    plain = [
-        math.hypot(a * st[i], a * ab[i], b * acc[i], m * mm[i], w * wt[i])
-        for i in places
-    ]
+    plain = [math.hypot(a * st[i], a * ab[i], b * acc[i], m * mm[i], w * wt[i]) for i in places]
     least = FLOOR * median(plain) if plain else 0.0
     return [max(sigma, least) for sigma in plain]
 

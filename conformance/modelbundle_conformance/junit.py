@@ -20,16 +20,34 @@ def junit(report: Json) -> str:
     for run in report["runs"]:
         for role in run["roles"]:
             _suite(root, run, role)
+    if "exchange" in report:
+        _exchange(root, report["exchange"])
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _suite(root: ET.Element, run: Json, role: str) -> None:
+def _exchange(root: ET.Element, found: Json) -> None:
+    """The matrix as results of the roles that took part."""
+    rows = [("Writer", "write", row) for row in found["writes"]]
+    rows += [("Reader", f"read.{row['writer']}", row) for row in found["reads"]]
+    for each in found["implementations"]:
+        for role, operation in sorted({(role, operation) for role, operation, _ in rows}):
+            who = "writer" if role == "Writer" else "reader"
+            own = [{**row, "role": role, "operation": f"{operation}.{row['layout']}"}
+                   for what, how, row in rows
+                   if (what, how, row.get(who)) == (role, operation, each["name"])]  # fmt: skip
+            if own:
+                of = f" of {operation.removeprefix('read.')}" if role == "Reader" else ""
+                run = {"implementation": each, "results": own}
+                _suite(root, run, role, f"{each['name']} {role}{of}, matrix")
+
+
+def _suite(root: ET.Element, run: Json, role: str, name: str = "") -> None:
     results = [result for result in run["results"] if result["role"] == role]
     statuses = [result["status"] for result in results]
     suite = ET.SubElement(
         root, "testsuite",
-        name=_text(f"{run['implementation']['name']} {role}"),
+        name=_text(name or f"{run['implementation']['name']} {role}"),
         tests=str(len(results)),
         failures=str(sum(status in BAD and status not in _ERRORS for status in statuses)),
         errors=str(sum(status in _ERRORS for status in statuses)),

@@ -1,7 +1,7 @@
 """Answers of `load-check` (schemas/answers/load-check.schema.json) as measures of a report.
 
-    rows = measures(json.loads(path.read_bytes()), suite)
-    rows[0]["engine"], rows[0]["max_ratio"]
+rows = measures(json.loads(path.read_bytes()), suite)
+rows[0]["engine"], rows[0]["max_ratio"]
 """
 
 from __future__ import annotations

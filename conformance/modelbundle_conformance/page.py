@@ -1,6 +1,7 @@
 """The report as one HTML page: no other file is needed, and nothing is fetched.
 
-Implementations are columns, cases rows, areas sections; rules and the cases they have follow. The
+Implementations are columns, cases rows, areas sections; rules and the cases they have follow.
+`matrices` has the parts about what several implementations wrote, and about engines. The
 page can be read without JavaScript; with it, rows can be filtered.
 
     text = page(report)
@@ -9,9 +10,10 @@ page can be read without JavaScript; with it, rows can be filtered.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from html import escape
 
+from modelbundle_conformance import matrices
 from modelbundle_conformance.cases import Json
 from modelbundle_conformance.report import claims
 from modelbundle_conformance.scoring import BAD, STATUSES
@@ -36,6 +38,7 @@ td.number { text-align: right; font-variant-numeric: tabular-nums }
 td small { display: block; color: inherit; overflow-wrap: anywhere }
 form { position: sticky; top: 0; background: Canvas; padding: .6rem 0 }
 form { display: flex; gap: 1rem; flex-wrap: wrap }
+circle { fill: var(--good) } circle.beyond { fill: var(--bad) }
 summary { font-size: 1.15rem; cursor: pointer; padding: .3rem 0 }
 [hidden] { display: none }
 """
@@ -72,7 +75,6 @@ filter();
 def page(report: Json) -> str:
     """The page of a report."""
     runs = report["runs"]
-    bad = f"const BAD = {sorted(BAD)!r};"
     return "\n".join([
         "<!doctype html>", '<html lang="en">', "<head>", '<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
@@ -80,12 +82,25 @@ def page(report: Json) -> str:
         "<main>", "<h1>modelbundle conformance</h1>",
         f"<p>Standard {escape(report['standard'])}; {report['suite']['cases']} cases, "
         f"<code>{report['suite']['digest'][:19]}…</code>; made {report['made']}.</p>",
-        *_overview(runs), _filter(), "<h2>Cases</h2>", *_areas(runs), *_rules(report), "</main>",
-        f"<script>{bad}{_SCRIPT}</script>", "</body>", "</html>", "",
+        *_overview(runs), *matrices.writers(report), *matrices.engines(report), *_cases(report),
+        "</main>",
+        "</body>", "</html>", "",
     ])  # fmt: skip
 
 
-def _overview(runs: Iterable[Json]) -> Iterator[str]:
+def _cases(report: Json) -> Iterator[str]:
+    """What was run, case by case and rule by rule; nothing where no case was."""
+    if report["runs"]:
+        yield _filter()
+        yield "<h2>Cases</h2>"
+        yield from _areas(report["runs"])
+        yield from _rules(report)
+        yield f"<script>const BAD = {sorted(BAD)!r};{_SCRIPT}</script>"
+
+
+def _overview(runs: list[Json]) -> Iterator[str]:
+    if not runs:
+        return
     yield "<h2>Implementations</h2><table><thead><tr>"
     heads = ["Implementation", "Role", "Level", "Executed", *STATUSES, "Conforms"]
     yield "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)

@@ -22,7 +22,6 @@ from modelbundle_conformance.plan import ROLES, Selection
 from modelbundle_conformance.runner import Result, Run, Setup
 from modelbundle_conformance.scoring import BAD, NOT_EXECUTED, STATUSES
 
-
 EXECUTED = frozenset(STATUSES) - NOT_EXECUTED
 
 

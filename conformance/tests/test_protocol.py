@@ -12,6 +12,7 @@ from modelbundle_conformance import cli, expected_failures
 from modelbundle_conformance.cases import Suite
 from modelbundle_conformance.plan import Selection, plan
 from modelbundle_conformance.runner import Run, Setup
+from modelbundle_conformance.running import array_of
 
 CONFORMANCE = Path(__file__).resolve().parents[1]
 TEXT = (CONFORMANCE / "PROTOCOL.md").read_text("utf-8")
@@ -80,3 +81,23 @@ def test_the_list_of_expected_failures_is_one(suite: Suite, tmp_path: Path) -> N
     (text,) = fences("json")
     (tmp_path / "list.json").write_text(text)
     assert len(expected_failures.load(tmp_path / "list.json", suite.cases)) == 1
+
+
+def test_what_is_stated_can_be_written(tmp_path: Path) -> None:
+    adapter = CONFORMANCE / "implementations" / "reference" / "adapter.py"
+    (tmp_path / "spec.json").write_text(fences("json spec")[0])
+    (tmp_path / "net.bin").write_bytes(bytes(8))
+    words = [sys.executable, str(adapter), "write", "spec.json", "out.modelbundle", "--json"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["verdict"] == "accept"
+
+
+def test_requests_and_answers_of_run_are_as_shown(suite: Suite, tmp_path: Path) -> None:
+    case = suite.cases["run/dense"]
+    shown = json.loads(fences("json request")[0])
+    (vector, *_) = case.vectors
+    assert {key: shown[key] for key in case.arguments} == case.arguments
+    assert shown["inputs"][0]["length"] == len(vector.inputs[0].data)
+    (output,) = json.loads(fences("json answer")[0])["outputs"]
+    (tmp_path / output["file"]).write_bytes(bytes(output["length"]))
+    assert array_of(output, tmp_path).shape == vector.outputs[0].shape

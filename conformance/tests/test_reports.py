@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -180,3 +181,54 @@ def test_the_runner_does_not_know_the_reference() -> None:
             names = [alias.name for alias in getattr(node, "names", ())]
             names += [getattr(node, "module", "") or ""]
             assert not any(name.split(".")[0] == "modelbundle" for name in names), path
+
+
+def load_check(**more: Any) -> dict[str, Any]:
+    output = {"name": "y", "outcome": "pass", "decisions": 0, "max_ratio": 2.5, "rms_ratio": 0.5}
+    row = {"component": "net", "signature": "f", "vector": "v", "grade": "verified",
+           "engine": "onnx", "version": "1.20", "device": "cpu", "precision": "float32",
+           "status": "pass", "outputs": [output | more]}  # fmt: skip
+    idle = {**row, "engine": "stablehlo", "status": "not run", "reason": "no jax", "outputs": []}
+    return {"digest": "sha256:" + 64 * "0", "ok": True, "ran": True, "rows": [row, idle]}
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "shown"),
+    [
+        ({}, cli.OK, 'class="within"'),
+        ({"outcome": "fail", "max_ratio": "Infinity", "reason": HOSTILE}, cli.FAILED, "beyond"),
+    ],
+)
+def test_engines_are_shown(
+    tmp_path: Path, suite: Suite, more: dict[str, Any], status: int, shown: str
+) -> None:
+    (tmp_path / "answer.json").write_text(json.dumps(load_check(**more)))
+    arguments = ["report", "--load-check", str(tmp_path / "answer.json"), "--output"]
+    assert cli.main([*arguments, str(tmp_path / "out")]) == status
+    value = json.loads((tmp_path / "out" / "report.json").read_text())
+    report.check(value, suite)
+    assert [row["outcome"] for row in value["engines"]] == [more.get("outcome", "pass"), "not run"]
+    text = (tmp_path / "out" / "report.html").read_text()
+    (drawing,) = [ET.fromstring(svg) for svg in re.findall(r"<svg.*?</svg>", text, re.S)]
+    assert len(drawing.findall("circle")) == 2 and shown in text
+    assert "<script" not in text and "<img" not in text and "no jax" in text
+
+
+def test_what_is_no_load_check(tmp_path: Path) -> None:
+    (tmp_path / "answer.json").write_text(json.dumps({"rows": []}))
+    arguments = ["report", "--load-check", str(tmp_path / "answer.json"), "--output", "out"]
+    assert cli.main(arguments) == cli.NO_RESULT
+    assert cli.main(["report", "--output", "out"]) == cli.NO_RESULT
+
+
+def test_measures_of_a_runner_are_shown(made: Callable[..., Any], suite: Suite) -> None:
+    measure = {"vector": "c#s v", "output": "y", "engine": "onnx 1", "device": "cpu:0",
+               "precision": "float32", "outcome": "fail", "reason": "far off",
+               "max_ratio": "inf", "rms_ratio": 4.0}  # fmt: skip
+    value = made(result("run/dense", "fail", measures=[measure]))
+    report.check(value, suite)
+    text = page(value)
+    assert "<h2>Engines</h2>" in text and text.count('class="beyond"') == 2 and "far off" in text
+    value["runs"][0]["results"][0]["measures"][0]["max_ratio"] = -1
+    with pytest.raises(report.InvalidReport):
+        report.check(value, suite)

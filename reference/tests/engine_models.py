@@ -46,6 +46,22 @@ def save_onnx(path: Path, *, external: bool = False, ir_version: int = 10) -> Pa
     return path
 
 
+def save_tflite(path: Path) -> Path:
+    """The same function as a TensorFlow Lite model with a signature."""
+    import tensorflow as tf
+
+    class Net(tf.Module):  # type: ignore[misc, name-defined]
+        @tf.function(input_signature=[tf.TensorSpec([None, 64], tf.float32, "x")])  # type: ignore[untyped-decorator]
+        def __call__(self, x: Any) -> Any:
+            return {"y": x @ WEIGHT + BIAS}
+
+    net = Net()
+    concrete = net.__call__.get_concrete_function()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], net)
+    path.write_bytes(converter.convert())
+    return path
+
+
 def convolutional(library: Any) -> Any:
     """A small convolutional model with normalisation, of Keras 3 or tf_keras."""
     layers = library.layers
@@ -182,6 +198,9 @@ def runnable_by(engine: str, folder: Path) -> tuple[Path, Arrays]:
     bundle = folder / "net.modelbundle"
     if engine == "onnx":
         pack(save_onnx(folder / "net.onnx"), bundle)
+        return bundle, {"x": np.ones((2, 64), np.float32)}
+    if engine == "tflite":
+        pack(save_tflite(folder / "net.tflite"), bundle)
         return bundle, {"x": np.ones((2, 64), np.float32)}
     if engine == "stablehlo":
         return graph_bundle(folder), {"x": np.ones((1, 2), np.float32)}

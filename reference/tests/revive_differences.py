@@ -14,11 +14,18 @@ GONE: tuple[tuple[tuple[str, ...], str, Any], ...] = (
 )
 """Classes, an argument, a value of it that Keras 3 does not have."""
 
+FLOAT32 = frozenset({"MaxPooling3D", "AveragePooling3D"})
+"""Classes that TensorFlow does not compute in float64."""
+
 LOOSE = {
+    **dict.fromkeys(sorted(FLOAT32), 1e-6),
     "MultiHeadAttention": 1e-8,  # Keras 3 rounds the scale of the query to float32
     "Normalization": 1e-7,  # the variance is float32 in Keras 3
     "UpSampling2D": 1e-6,  # tf_keras computes these in float32
     "Resizing": 1e-6,
+    "BinaryCrossentropy": 1e-6,  # tf_keras adds 1e-7 within the logarithm
+    "BinaryFocalCrossentropy": 1e-6,
+    "Huber": 1e-7,  # tf_keras computes it in float32
 }
 """Classes that one of the two does not compute in float64; the largest difference then."""
 

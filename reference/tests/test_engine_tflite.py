@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from engine_models import BIAS, WEIGHT
+from engine_models import BIAS, WEIGHT, save_tflite
 
 from modelbundle.bundle import open_bundle
 from modelbundle.core.manifest import Port
@@ -26,19 +25,9 @@ EXPECTED = X @ WEIGHT + BIAS
 
 
 @pytest.fixture(scope="module")
-def converted() -> dict[str, bytes]:
+def converted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """One function, with a signature and without."""
-    import tensorflow as tf
-
-    class Net(tf.Module):  # type: ignore[misc, name-defined]
-        @tf.function(input_signature=[tf.TensorSpec([None, 64], tf.float32, "x")])  # type: ignore[untyped-decorator]
-        def __call__(self, x: Any) -> Any:
-            return {"y": x @ WEIGHT + BIAS}
-
-    net = Net()
-    concrete = net.__call__.get_concrete_function()
-    convert = tf.lite.TFLiteConverter.from_concrete_functions
-    data: bytes = convert([concrete], net).convert()
+    data = save_tflite(tmp_path_factory.mktemp("tflite") / "net.tflite").read_bytes()
     return {"defined": data, "main": _without_signatures(data)}
 
 

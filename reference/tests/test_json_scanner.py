@@ -15,7 +15,9 @@ from modelbundle.sources import json_scanner
 from modelbundle.sources.json_scanner import Scanner
 
 VALUES = st.dictionaries(
-    st.text(max_size=20), st.text(max_size=20) | st.lists(st.integers(), max_size=4), max_size=8
+    st.text(max_size=20),
+    st.text(max_size=20) | st.lists(st.integers(-(2**53), 2**53), max_size=4),
+    max_size=8,
 )
 
 

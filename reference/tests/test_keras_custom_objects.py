@@ -100,6 +100,22 @@ def test_all_that_is_missing_comes_at_once(packed: tuple[Any, Path]) -> None:
     assert "custom_objects" in text and "graph=True" in text
 
 
+def test_a_function_called_as_an_operation_of_keras(tmp_path: Path) -> None:
+    def absolute(x: Any) -> Any:
+        return keras.ops.abs(x) + 1
+
+    target = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, activation=absolute)])
+    mb.pack(target, tmp_path / "m.modelbundle")
+    bundle = mb.open(tmp_path / "m.modelbundle")
+    (needed,) = bundle.manifest.requirements.custom_objects
+    assert (needed.class_name, needed.module) == ("absolute", __name__)
+    with pytest.raises(BundleError, match="SEC-03.*absolute"):
+        bundle.to_keras()
+    found = bundle.to_keras(custom_objects={"absolute": absolute})
+    x = np.ones((2, 3), "float32")
+    assert np.array_equal(found(x), target(x))
+
+
 def test_without_compile_its_functions_are_not_missed(packed: tuple[Any, Path]) -> None:
     given = {"Scale": Scale, "doubled": doubled}
     found = mb.open(packed[1]).to_keras(custom_objects=given, compile=False)

@@ -8,14 +8,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 
 import modelbundle as mb
+from modelbundle.packing.extend import extend
 from modelbundle.reviving import layouts, rows
+from modelbundle.reviving.artifact import describe
 from modelbundle.reviving.old_model import NotRevivableError, find_old
 from modelbundle.reviving.plan import make_plan
 from modelbundle.reviving.training import translate_training
+from modelbundle.sources.keras import captured
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+
+import keras_annex
 
 pytestmark = [
     pytest.mark.frameworks,
@@ -145,6 +153,30 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
     assert not (tmp_path / "new.modelbundle").exists()
 
 
+def test_a_layer_that_needs_a_class_is_described(tmp_path: Path) -> None:
+    """Inputs, outputs, weights and config: what a person needs to write the class."""
+    import tf_keras
+
+    class Scale(tf_keras.layers.Layer):  # type: ignore[misc]  # tf_keras has no types
+        """A layer of somebody's own."""
+
+        def build(self, shape: Any) -> None:
+            self.factor = self.add_weight(name="factor", shape=shape[-1:])
+
+        def call(self, x: Any) -> Any:
+            return x * self.factor
+
+    x = tf_keras.Input((3,), name="x")
+    y = tf_keras.layers.Dense(2, name="out")(Scale(name="scale")(x))
+    tf_keras.Model(x, y).save(tmp_path / "old.h5")
+    with pytest.raises(mb.ReviveError) as error:
+        mb.revive(tmp_path / "old.h5", tmp_path / "new.modelbundle")
+    (problem,) = error.value.report.problems
+    assert (problem.inputs, problem.outputs) == (("x",), ("out",))
+    assert problem.weights == ("scale/factor float32[3]",)
+    assert "Scale" in problem.what and '"name": "scale"' in problem.found
+
+
 def test_nothing_to_revive(tmp_path: Path) -> None:
     import keras
 
@@ -162,7 +194,26 @@ def test_command(trained: Any, tmp_path: Path) -> None:
         [sys.executable, "-c", command, *arguments], cwd=tmp_path, capture_output=True, check=False
     )
     assert ended.returncode == 0, ended.stderr
-    assert json.loads(ended.stdout)["revived"] is True
+    answer = json.loads(ended.stdout)
+    assert answer["revived"] is True
+    schema = Path(__file__).parents[2] / "schemas" / "answers" / "revive.schema.json"
+    jsonschema.validate(answer, json.loads(schema.read_text("utf-8")))
+
+
+def test_a_name_without_a_tensor_is_refused(trained: Any, tmp_path: Path) -> None:
+    """KMD-12, when writing and when validating."""
+    trained.save(tmp_path / "old.h5")
+    mb.pack(tmp_path / "old.h5", tmp_path / "old.modelbundle")
+    with mb.open(tmp_path / "old.modelbundle") as bundle:
+        added = describe(make_plan(find_old(bundle)), ())
+        with pytest.raises(mb.BundleError, match="KMD-12"):
+            extend(bundle, added.artifacts, tmp_path / "new.modelbundle", bindings=[])
+    assert next(iter(captured.unbound(["dense/kernel"], "revived"))).rule == "KMD-12"
+
+
+def test_the_annex_is_that_of_the_table() -> None:
+    annex = Path(__file__).parents[2] / "spec" / "annex-keras-2-and-3.md"
+    assert annex.read_text("utf-8") == keras_annex.text(), "run `make rules`"
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru"])
@@ -193,7 +244,7 @@ def test_cudnn_layout(kind: str) -> None:
 
 
 def test_gates_of_keras_1() -> None:
-    """The arrays of single gates side by side, in the order i, f, c, o; Keras 1 writes i, c, f, o."""
+    """The arrays of single gates stand side by side, in the order i, f, c, o."""
     layout = layouts.LAYOUTS["keras1_lstm"]
     old = {name: np.full((1, 2), number) for number, name in enumerate(layout.reads)}
     made = layout.make(old)

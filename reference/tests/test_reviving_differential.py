@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from revive_corpus import ENTRIES, Entry
-from revive_differences import GONE, LOOSE, UNCOVERED, uncovered_arguments
+from revive_differences import FLOAT32, GONE, LOOSE, UNCOVERED, uncovered_arguments
 
 import modelbundle as mb
 from modelbundle.reviving import rows
@@ -63,9 +63,12 @@ def old_model(chosen: list[Case]) -> Any:
 
     inputs, outputs = [], []
     for name, entry, arguments in chosen:
-        dtype = "int32" if entry.integers else "float64"
-        given = [tf_keras.Input(shape, dtype=dtype) for shape in entry.shapes]
-        layer = getattr(tf_keras.layers, entry.class_name)(dtype="float64", name=name, **arguments)
+        dtype = "float32" if entry.class_name in FLOAT32 else "float64"
+        given = [
+            tf_keras.Input(shape, dtype="int32" if entry.integers else dtype)
+            for shape in entry.shapes
+        ]
+        layer = getattr(tf_keras.layers, entry.class_name)(dtype=dtype, name=name, **arguments)
         call = layer(*given) if entry.class_name == "MultiHeadAttention" else _called(layer, given)
         inputs += given
         outputs.append(call)
@@ -87,7 +90,9 @@ def data(chosen: list[Case]) -> list[Any]:
     return [
         random.integers(0, entry.integers, (3, *shape))
         if entry.integers
-        else random.normal(size=(3, *shape)) * 2
+        else (random.normal(size=(3, *shape)) * 2).astype(
+            "float32" if entry.class_name in FLOAT32 else "float64"
+        )
         for _, entry, _ in chosen
         for shape in entry.shapes
     ]

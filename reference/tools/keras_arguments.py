@@ -30,9 +30,11 @@ _EVERY_LAYER = {"name", "trainable", "dtype", "activity_regularizer", "autocast"
 
 def arguments(cls: type) -> list[str]:
     """Names of the arguments that a class takes, those that it hands to its bases included."""
-    found: set[str] = set(_EVERY_LAYER) if issubclass(cls, keras.layers.Layer) else set()
+    found: set[str] = set()
     for base in cls.__mro__:
-        if "__init__" not in vars(base) or base is keras.layers.Layer:
+        if base is keras.layers.Layer:
+            return sorted(found | _EVERY_LAYER)
+        if "__init__" not in vars(base):
             continue
         parameters = list(inspect.signature(base.__init__).parameters.values())[1:]
         plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)

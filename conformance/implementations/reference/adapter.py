@@ -41,8 +41,8 @@ class Adapter:
 
     def hello(self) -> Json:
         """What this implementation is and does."""
-        return {"name": self.name, "version": "0.1.0", "language": "Python",
-                "operations": list(self.operations), "unsupported": running.unsupported()}  # fmt: skip
+        who = {"name": self.name, "version": "0.1.0", "language": "Python"}
+        return {**who, "operations": list(self.operations), "unsupported": running.unsupported()}
 
     def validate(self, path: Path) -> list[Json]:
         """All findings."""
@@ -151,10 +151,17 @@ def whole(adapter: Adapter, request: Json) -> Json:
             return {"findings": adapter.validate(path)}
         case "read":
             return read(adapter, path, request.get("digest"))
+        case _:
+            return _made(adapter, request, path, destination) or {}
+
+
+def _made(adapter: Adapter, request: Json, path: Path, destination: Path) -> Json | None:
+    """An operation that makes something at `destination`."""
+    match request["cmd"]:
         case "unpack":
-            adapter.unpack(path, destination)
+            return adapter.unpack(path, destination)
         case "copy":
-            adapter.copy(path, destination)
+            return adapter.copy(path, destination)
         case "pack":
             return adapter.pack(path, destination, request["sources"])
         case "write":
@@ -163,7 +170,6 @@ def whole(adapter: Adapter, request: Json) -> Json:
             return adapter.run(path, destination, Path(request["sources"][0]))
         case other:
             raise SystemExit(f"unknown operation: {other}")
-    return {}
 
 
 class Session:

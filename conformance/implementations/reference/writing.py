@@ -1,6 +1,6 @@
 """The operation `write`: files, rows and components that a caller states become a bundle.
 
-    write(Path("spec.json"), Path("out.modelbundle"))       # the bundle digest
+write(Path("spec.json"), Path("out.modelbundle"))       # the bundle digest
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The command line: `modelbundle pack|inspect|validate|unpack|tensor|diff|run|engines|add-graph|revive`.
+"""The command line: `modelbundle pack|inspect|validate|unpack|tensor|diff|run|revive|…`.
 
     main(["inspect", "net.modelbundle"])
 

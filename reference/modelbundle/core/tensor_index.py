@@ -42,6 +42,8 @@ COLUMNS: dict[str, np.dtype[Any]] = {
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]|\xc2[\x80-\x9f]")
 """Control characters in UTF-8."""
+_SUSPECT = re.compile(rb"[\x00-\x1f\x7f\xc2]")
+"""Bytes of which each control character has one; a search for one byte is three times as fast."""
 _SYSTEM = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
 
 
@@ -292,7 +294,7 @@ def _texts(names: Sequence[str]) -> Texts:
 def _check_texts(names: Texts, place: str, rule: str) -> Iterator[Finding]:
     lengths = names.lengths()
     fit = lengths.min(initial=1) and lengths.max(initial=1) <= LIMITS.name_bytes
-    if fit and not any(map(_CONTROL.search, names.blocks())):
+    if fit and not any(map(_SUSPECT.search, names.blocks())):
         return
     for at, name in enumerate(names.pieces()):
         if not 0 < len(name) <= LIMITS.name_bytes or _CONTROL.search(name):

@@ -1,8 +1,8 @@
 """Lowering a Keras model to StableHLO on JAX: weights as arguments, the batch as a symbol.
 
 The model is restored from the bundle, and each of its variables is an argument that the tensor of
-its name is bound to; what has no tensor, such as the state of a random generator that Keras does
-not save, becomes a constant.
+its name is bound to; what has no tensor of its dtype, such as the state of a random generator that
+Keras does not save or that another backend has, becomes a constant.
 
     value, arrays = lower(bundle, signature, shapes={})
 """
@@ -96,8 +96,8 @@ def _arguments(
     names = {id(item.variable): tensor for item, tensor in pairs}
     found, arrays = [], {}
     for number, variable in enumerate(variables):
-        if id(variable) in names:
-            tensor = names[id(variable)]
+        tensor = names.get(id(variable))
+        if tensor is not None and tensor.dtype == variable._dtype:
             found.append(Argument(None, tensor.name, tensor.dtype, tensor.shape))
         else:
             name, array = f"constant/{number}", np.asarray(variable)

@@ -160,8 +160,17 @@ def traced(model: Any, arrays: Sequence[Array]) -> tuple[Any, list[Any]]:
         given = packed(model, inputs)
         return flat(model.stateless_call(trainable, others, given, training=False)[0])
 
-    program = jax.make_jaxpr(call)(trainable, others, inputs)
+    program = _needed(jax.make_jaxpr(call)(trainable, others, inputs))
     return program, jax.tree_util.tree_leaves((trainable, others, inputs))
+
+
+def _needed(program: Any) -> Any:
+    """A program without what no output needs: Keras draws dropout masks that it does not use."""
+    from jax.interpreters import partial_eval
+
+    every = [True] * len(program.jaxpr.outvars)
+    pruned, _ = partial_eval.dce_jaxpr(program.jaxpr, every, instantiate=True)
+    return program.replace(jaxpr=pruned)
 
 
 def answer(

@@ -1,7 +1,7 @@
 """A Keras 1 or 2 model that a bundle carries: its layer graph, its training config, its tensors.
 
-    old = find_old(bundle)
-    old.topology["dialect"], sorted(old.weights)
+old = find_old(bundle)
+old.topology["dialect"], sorted(old.weights)
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """What becomes of an old model: the new config, and for each new variable where it comes from.
 
-    plan = make_plan(old)
-    plan.problems, plan.bound["dense_1/kernel"]
+plan = make_plan(old)
+plan.problems, plan.bound["dense_1/kernel"]
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from modelbundle.bundle import Tensor
@@ -16,7 +16,7 @@ from modelbundle.reviving.layouts import CONVOLUTIONS, LAYOUTS, Array, flipped
 from modelbundle.reviving.old_model import OldModel
 from modelbundle.reviving.training import Training, slot_names, translate_training
 from modelbundle.reviving.translation import LayerChange, Problem, translate
-from modelbundle.reviving.weights import Part, match, parts
+from modelbundle.reviving.weights import Match, Part, match, parts
 from modelbundle.sources.keras import exact_values
 
 
@@ -43,7 +43,7 @@ def make_plan(old: OldModel) -> Plan:
     value = exact_values.encode(translation.config, lambda item: False)
     config = exact_values.dump(value)
     found = match(old.weights, json.dumps(value).encode(), translation.layers)
-    problems = [*translation.problems, *_unmatched(found.missing, found.unexpected)]
+    problems = _problems(translation.problems, found, old)
     bound: dict[str, str] = {}
     made: dict[str, Array] = {}
     for part in parts(config, translation.layers):
@@ -85,11 +85,23 @@ def _rate(training: Training, slots: Mapping[str, str]) -> dict[str, Array]:
     return {"optimizer/learning_rate": np.asarray(rate, np.float32)}
 
 
-def _unmatched(missing: tuple[str, ...], unexpected: tuple[str, ...]) -> Iterator[Problem]:
-    for name in missing:
-        yield Problem(name.rpartition("/")[0], "no tensor of the file is this variable", name)
-    for name in unexpected:
-        yield Problem("", "no layer has this tensor of the file", name)
+def _problems(told: Iterable[Problem], found: Match, old: OldModel) -> list[Problem]:
+    """All problems: of the config, those of layers without a class with their tensors; of names."""
+    problems, left = [], set(found.unexpected)
+    for problem in told:
+        leaf = problem.layer.rpartition("/")[2]
+        own = sorted(name for name in left if leaf and leaf in name.split("/"))
+        left -= set(own)
+        weights = tuple(
+            f"{name} {old.weights[name].dtype}{list(old.weights[name].shape)}" for name in own
+        )
+        problems.append(replace(problem, weights=weights))
+    for name in found.missing:
+        problems.append(
+            Problem(name.rpartition("/")[0], "no tensor of the file is this variable", name)
+        )
+    problems += [Problem("", "no layer has this tensor of the file", name) for name in sorted(left)]
+    return problems
 
 
 def _is_rearranged(part: Part, backend: str) -> bool:

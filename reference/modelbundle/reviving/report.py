@@ -1,7 +1,7 @@
 """What reviving came to, as data and as text.
 
-    report = ReviveReport("old.h5.derived/config.json", "2.2.4")
-    report.ok, str(report)
+report = ReviveReport("old.h5.derived/config.json", "2.2.4")
+report.ok, str(report)
 """
 
 from __future__ import annotations
@@ -63,7 +63,11 @@ class ReviveReport:
     def _verdict(self) -> str:
         if self.verified is None:
             return f"translated, not verified ({self.evidence.get('reason', 'not asked for')})"
-        figures = f"max ratio {self.evidence.get('max_ratio', float('nan')):.3g}"
+        figures = ", ".join(
+            f"{label} {self.evidence[name]:.3g}"
+            for name, label in (("max_ratio", "max ratio"), ("relative_l2", "relative L2 distance"))
+            if name in self.evidence
+        )
         if self.verified:
             return f"translated, verified by {self.evidence['by']}: {figures}"
         layer = self.evidence.get("first_layer") or "no single layer"
@@ -74,7 +78,11 @@ class ReviveReport:
         renamed = [f"  {old} is called {new} now" for old, new in self.renamed.items()]
         count = len(self.rearranged)
         lost = [f"  without {what}" for what in self.lost]
-        return [*renamed, *lost, *([f"  {count} tensors are stored in a new layout"] if count else [])]
+        return [
+            *renamed,
+            *lost,
+            *([f"  {count} tensors are stored in a new layout"] if count else []),
+        ]
 
 
 def escape_lines(lines: list[str]) -> str:

@@ -9,7 +9,7 @@ What Keras 3 has no word for is left out and told in `lost`: the model runs with
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,9 +42,7 @@ class _LostError(ValueError):
     """Something that Keras 3 has no word for."""
 
 
-def translate_training(
-    old: Mapping[str, Any], keras_version: str, outputs: int
-) -> Training | None:
+def translate_training(old: Mapping[str, Any], keras_version: str, outputs: int) -> Training | None:
     """Translate a `training_config` of HDF5 or a `compile_config`; None where there is none.
 
     `outputs` is the number of outputs of the model.
@@ -55,7 +53,7 @@ def translate_training(
         return None
     lost: list[str] = []
     config: Config = {}
-    parts = {
+    parts: dict[str, Callable[[], Any]] = {
         "optimizer": lambda: _optimizer(optimizer, keras_version),
         "loss": lambda: _losses(given.get("loss")),
         "loss_weights": lambda: given.get("loss_weights"),
@@ -111,7 +109,8 @@ def _rate(rate: Any, decay: Any, name: str) -> Any:
         known = rows.arguments("optimizers.schedules", schedule)
         if known is None:
             raise _LostError(f"Keras 3 has no schedule {schedule}")
-        kept = {key: item for key, item in rate["config"].items() if key in known}
+        given = rate["config"].items()
+        kept = {key: item for key, item in given if key in known and item is not None}
         return _object("keras.optimizers.schedules", schedule, kept)
     if not decay or name == "Nadam":
         return rate
@@ -152,7 +151,11 @@ def _resolved(room: str, value: Any) -> Any:
         return None
     if isinstance(value, str):
         name = rows.functions().get(value, value)
-        if rows.arguments(room, name) is None and not is_function(name, None) and name not in _WORDS:
+        if (
+            rows.arguments(room, name) is None
+            and not is_function(name, None)
+            and name not in _WORDS
+        ):
             raise _LostError(f"{value} is a function of somebody's own")
         return name
     name = str(value["class_name"]).rpartition(">")[2]

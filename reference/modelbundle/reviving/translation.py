@@ -10,6 +10,7 @@ standard). What is left to translate is each layer's class and arguments, by the
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,8 @@ Record = Mapping[str, Any]
 Config = dict[str, Any]
 
 _FUNCTIONAL = "keras.src.models.functional"
+_MOST = 4000
+"""Characters of a config in an answer."""
 _ROOMS = ("initializers", "regularizers", "constraints", "losses", "metrics", "optimizers")
 
 
@@ -33,13 +36,23 @@ class Problem:
     """Path of the layer."""
     what: str
     found: str
+    inputs: tuple[str, ...] = ()
+    """Of a layer that needs a class: the layers that feed it."""
+    outputs: tuple[str, ...] = ()
+    """Of a layer that needs a class: the layers that it feeds."""
+    weights: tuple[str, ...] = ()
+    """Of a layer that needs a class: its tensors, with dtype and shape."""
 
     def __str__(self) -> str:
-        return f"{self.layer or 'the model'}: {self.what} ({clip(self.found)})"
+        text = f"{self.layer or 'the model'}: {self.what} ({clip(self.found)})"
+        around = (("from", self.inputs), ("to", self.outputs), ("with", self.weights))
+        return text + "".join(f", {word} {', '.join(names)}" for word, names in around if names)
 
-    def to_json(self) -> dict[str, str]:
-        """The problem as an answer of `revive` has it."""
-        return {"layer": self.layer, "what": self.what, "found": clip(self.found)}
+    def to_json(self) -> dict[str, Any]:
+        """The problem as an answer of `revive` has it; empty lists are left out."""
+        told = {"layer": self.layer, "what": self.what, "found": clip(self.found, _MOST)}
+        around = {"inputs": self.inputs, "outputs": self.outputs, "weights": self.weights}
+        return {**told, **{key: list(names) for key, names in around.items() if names}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +95,8 @@ class _Translator:
         self.dialect = dialect
         self.layers: list[LayerChange] = []
         self.problems: list[Problem] = []
+        self.around: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+        """By path of a layer: the layers that feed it, and those that it feeds."""
 
     def layer(self, record: Record, name: str, above: str) -> Config:
         """The serialised object of Keras 3 for a layer or model called `name`."""
@@ -133,7 +148,9 @@ class _Translator:
         if known is None:
             self._problem(record, "Keras 3 has no such layer", class_name)
             return config
-        for key in sorted(config.keys() - known):
+        for key in sorted(
+            config.keys() - known - {"trainable"}
+        ):  # those without it have no weights
             self._problem(
                 record, f"Keras 3's {class_name} has no argument {key!r}", repr(config[key])
             )
@@ -141,6 +158,10 @@ class _Translator:
 
     def _custom(self, record: Record, name: str, path: str) -> Config:
         registered = record.get("registered_name") or record["class"]
+        told = json.dumps(record["config"], sort_keys=True)
+        around = self.around.get(record["path"], ((), ()))
+        what = f"needs a class of somebody's own: {record['class']}"
+        self.problems.append(Problem(record["path"], what, told, *around))
         config = {**record["config"], "name": name}
         return {
             "module": record.get("module"),
@@ -161,6 +182,7 @@ class _Translator:
 
     def _model(self, record: Record, name: str, path: str) -> Config:
         names = new_names(layer["name"] for layer in record["layers"])
+        self.around |= _neighbours(record)
         made = {
             layer["name"]: self.layer(layer, names[layer["name"]], path)
             for layer in record["layers"]
@@ -253,6 +275,18 @@ class _Translator:
         """Arguments that Keras 3 has no word for; what a weight began as does not matter now."""
         for key in sorted(lost) if room != "initializers" else ():
             self._problem(record, f"Keras 3's {name} has no argument {key!r}", name)
+
+
+def _neighbours(record: Record) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """By path of a layer: names of those that feed it and of those that it feeds, in one model."""
+    edges = [(t["layer"], node["layer"]) for node in record["nodes"] for t in node["inputs"]]
+    return {
+        layer["path"]: (
+            tuple(dict.fromkeys(one for one, other in edges if other == layer["name"])),
+            tuple(dict.fromkeys(other for one, other in edges if one == layer["name"])),
+        )
+        for layer in record["layers"]
+    }
 
 
 def _unshared(value: Any) -> Any:

@@ -53,7 +53,7 @@ export function encodeAnswer(answer, indent) {
 /** What this tool says of itself. */
 export const HELLO = {
   name: 'javascript', version: '0.1.0', language: 'JavaScript',
-  operations: ['validate', 'read', 'unpack', 'copy', 'pack'], unsupported: [],
+  operations: ['validate', 'read', 'unpack', 'copy', 'pack', 'write'], unsupported: [],
 };
 
 /** @param {Bundle} bundle @returns {{ tensors: object[], files: object[] }} without digests */

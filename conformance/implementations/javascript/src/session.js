@@ -11,6 +11,7 @@ import { NoAnswer, Refusal } from './findings.js';
 import { locate, node } from './node.js';
 import { HELLO, copyTo, encodeAnswer, listing, pack, unpackTo, validate } from './operations.js';
 import { openBundle } from './reader.js';
+import { writeFromSpec } from './spec-writer.js';
 /** @typedef {import('./reader.js').Bundle} Bundle */
 /** @typedef {{ seq: number, cmd: string, path: string, destination?: string, sources?: string[], digest?: string, scratch?: string, bundle?: number, tensor?: string, file?: string }} Request */
 
@@ -44,6 +45,7 @@ export class Session {
       case 'unpack': return unpackTo(path, destination);
       case 'copy': return copyTo(path, destination);
       case 'pack': return pack(path, destination, sources);
+      case 'write': return { digest: await writeFromSpec(node, path, String(destination)) };
       case 'stop': return {};
       default: throw new NoAnswer(`unknown request: ${cmd}`);
     }

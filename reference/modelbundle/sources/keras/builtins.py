@@ -74,10 +74,12 @@ def is_builtin(name: str, module: str | None) -> bool:
 def is_function(name: str, module: str | None) -> bool:
     """Whether Keras resolves `name` as a function for modelling: an activation, a loss, an op.
 
-    Functions of Keras that download, save or load are none, though Keras exports them.
+    Functions of Keras that download, save or load are none, though Keras exports them. Keras 3
+    writes `builtins` for a function of any module, and looks for no op there.
     """
     if module not in (None, "builtins") and not (module and is_home(module)):
         return False
     if module and ".utils" in module:
         return False
-    return not _FUNCTION_KINDS.isdisjoint(kinds(name))
+    looked_for = _FUNCTION_KINDS - {"op_function"} if module == "builtins" else _FUNCTION_KINDS
+    return not looked_for.isdisjoint(kinds(name))

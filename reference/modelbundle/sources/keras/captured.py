@@ -127,13 +127,18 @@ def _problem(value: Any) -> str:
     selection = value["selection"]
     if not selection or selection != [name for name in SELECTIONS if name in selection]:
         return f"the selection {selection}"
+    return _lists_problem(value) or next(filter(None, map(_tensor_problem, value["tensors"])), "")
+
+
+def _lists_problem(value: Mapping[str, Any]) -> str:
+    """What is wrong with the paths, modules and names of `model.json`."""
     bound = value.get("bound", ())
     texts = [*value.get("frozen", ()), *value.get("functions", {}).values(), *bound]
     if not all(isinstance(text, str) for text in texts):
         return "a path or a module that is no text"
     if "bound" in value and (not bound or bound != sorted(set(bound))):
         return "names in bound that do not ascend, each once"
-    return next(filter(None, map(_tensor_problem, value["tensors"])), "")
+    return ""
 
 
 def _mistyped(

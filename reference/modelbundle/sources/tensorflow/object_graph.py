@@ -134,6 +134,8 @@ def _saved_node(source: Message) -> Node:
     facts = row.get(kind, _NOTHING)
     if kind == "variable":
         facts = _variable_facts(facts)
+    elif kind == "asset":
+        facts = {"asset": facts.get("asset", 0)}
     if "registered_name" in row:
         facts = {**facts, "registered_name": row["registered_name"]}
     return Node(_children(row, source), (), _slots(row), kind, facts)

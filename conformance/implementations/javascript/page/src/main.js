@@ -65,7 +65,9 @@ function showParts({ summary, columns }, own, local) {
   const tensors = columns && tensorView(columns, { read: (row) => own.call('tensor', row), eager: local ? EAGER.local : EAGER.remote });
   show('overview', () => (summary ? overviewView(summary) : unread()));
   show('tensors', () => (tensors ? [tensors.element] : unread()));
-  show('golden', () => (summary ? goldenView(summary) : unread()));
+  const engine = document.getElementById('engine');
+  const run = engine && (() => own.call('golden', engine.textContent));
+  show('golden', () => (summary ? goldenView(summary, run) : unread()));
   show('layers', () => {
     if (!summary) return unread();
     if (!summary.topologies.length) return [h('p', { class: 'empty' }, 'The bundle has no topology: no Keras config tells its layers.')];

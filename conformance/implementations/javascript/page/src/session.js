@@ -12,6 +12,7 @@ import { crc32 } from '../../src/checksums.js';
 import { NoAnswer, Refusal, Report } from '../../src/findings.js';
 import { checkArchiveSize, openIndexes, openManifest } from '../../src/reader.js';
 import { validateBundle } from '../../src/validator.js';
+import { runner } from 'virtual:runner';
 import validators from 'virtual:schemas';
 import { layerGraph } from './layers.js';
 import { placeOf } from './places.js';
@@ -28,6 +29,7 @@ const platform = { crc32, sha256 };
 
 /** Precompiled, since a page without eval cannot compile them. @type {import('../../src/schemas.js').Schemas} */
 export const schemas = {
+  has: (name) => Object.hasOwn(validators, name),
   errors(name, value) {
     const validate = validators[name];
     if (!validate || validate(value)) return [];
@@ -153,6 +155,13 @@ export class Session {
   async tensor(row) {
     const figures = await figuresOf(this.opened(), row);
     return { ...figures, traffic: this.traffic };
+  }
+
+  /** The golden check, on the engines of this page. @param {string} engine the page's WebAssembly, as text */
+  async golden(engine) {
+    if (!runner) throw new NoAnswer('This page has no engines.');
+    await runner.useEngine(engine);
+    return runner.check(this.opened(), schemas);
   }
 
   /**

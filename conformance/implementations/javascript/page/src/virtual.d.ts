@@ -12,3 +12,10 @@ declare module 'virtual:worker' {
   const source: string;
   export default source;
 }
+declare module 'virtual:runner' {
+  /** null in a page without engines. */
+  export const runner: null | {
+    useEngine: (text: string) => Promise<void>;
+    check: (bundle: object, schemas: object) => Promise<any>;
+  };
+}

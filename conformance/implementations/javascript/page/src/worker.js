@@ -19,6 +19,7 @@ function answer(call, args) {
     case 'validate': return session.validate();
     case 'stop': return session.stop();
     case 'tensor': return session.tensor(args[0]);
+    case 'golden': return session.golden(args[0]);
     case 'graph': return session.graph(args[0], args[1]);
     default: throw new NoAnswer(`Nothing is called ${call}.`);
   }

@@ -22,12 +22,12 @@ const FLAGS = [
   '--disable-component-update', '--disable-sync',
 ];
 
-/** The page, freshly built, and a browser with a profile of its own. */
-export async function launch() {
+/** The page, freshly built, and a browser with a profile of its own. @param {{ full?: boolean }} [options] full: the page with engines */
+export async function launch(options) {
   if (!existsSync(CHROMIUM)) throw new Error(`${CHROMIUM} is not there: install Chromium (Debian: apt install chromium), or name it in CHROMIUM.`);
   const directory = mkdtempSync(join(tmpdir(), 'modelbundle-page-'));
   const file = join(directory, 'modelbundle.html');
-  await writeFile(file, await makePage());
+  await writeFile(file, await makePage(options));
   const context = await chromium.launchPersistentContext(join(directory, 'profile'), {
     executablePath: CHROMIUM, args: FLAGS, headless: true, viewport: { width: 1280, height: 900 }, colorScheme: 'light', timeout: 60_000,
   });

@@ -127,7 +127,7 @@ export const writeDeep = (directory) => write(directory, 'deep', model({
   name: 'Deep chain', topology: chain(400), tensors: Array.from({ length: 40 }, (_, i) => ({ name: `block_${i}/kernel`, shape: [3, 3, 2, 2], role: 'trainable' })),
 }));
 
-/** A component of kind golden, for which there is no engine yet. @param {string} directory */
+/** A component of kind golden, for which the page has no engine. @param {string} directory */
 export const writeGolden = (directory) => write(directory, 'golden', {
   files: [{ path: 'golden.json', bytes: json({}) }], components: [{ id: 'golden.json', kind: 'golden', files: ['golden.json'] }],
 });

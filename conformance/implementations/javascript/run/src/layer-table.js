@@ -8,7 +8,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { layers } from '@tensorflow/tfjs-layers';
-import { Gru, Relu } from './own-layers.js';
+import { BatchNorm, Gru, Operation, Relu } from './own-layers.js';
 
 /**
  * @typedef {object} Row
@@ -50,7 +50,7 @@ export const LAYERS = new Map([
   ['AveragePooling1D', row(layers.averagePooling1d, 'pool_size strides padding', POOL)],
   ['AveragePooling2D', row(layers.averagePooling2d, 'pool_size strides padding', POOL)],
   ['AveragePooling3D', row(layers.averagePooling3d, 'pool_size strides padding', POOL)],
-  ['BatchNormalization', row(layers.batchNormalization, 'axis epsilon center scale', {
+  ['BatchNormalization', row((args) => (args.axis === -1 ? layers.batchNormalization(args) : new BatchNorm(args)), 'axis epsilon center scale', {
     only: anyOf({ momentum: null, renorm: [false], renorm_clipping: null, renorm_momentum: null, synchronized: null, virtual_batch_size: [null], fused: null }),
   })],
   ['Bidirectional', row(layers.bidirectional, 'layer merge_mode', { only: anyOf({ merge_mode: ['concat', 'sum', 'mul', 'ave'], backward_layer: null, seed: null }), masked: true })],
@@ -61,12 +61,12 @@ export const LAYERS = new Map([
   ['Conv3D', row(layers.conv3d, CONV, PLAIN_CONV)],
   ['Cropping2D', row(layers.cropping2D, 'cropping', { only: LAST })],
   ['Dense', row(layers.dense, 'units activation use_bias', { only: { lora_rank: [null] } })],
-  ['DepthwiseConv2D', row(layers.depthwiseConv2d, 'kernel_size strides padding depth_multiplier activation use_bias dilation_rate', {
-    only: { ...LAST, groups: [1], filters: [null], padding: ['same', 'valid'] }, weights: { depthwise_kernel: ['kernel'] },
+  ['DepthwiseConv2D', row(layers.depthwiseConv2d, 'kernel_size strides padding depth_multiplier activation use_bias', {
+    only: { ...LAST, dilation_rate: UNDILATED.dilation_rate, groups: [1], filters: [null], padding: ['same', 'valid'] }, weights: { depthwise_kernel: ['kernel'] },
   })],
   ['Dot', row(layers.dot, 'axes normalize')],
   ['Dropout', row(layers.dropout, 'rate', { only: anyOf({ noise_shape: null, seed: null }) })],
-  ['ELU', row(layers.elu, 'alpha')],
+  ['ELU', row(layers.elu, '', { only: { alpha: [1] } })],
   ['Embedding', row(layers.embedding, 'input_dim output_dim mask_zero', { only: anyOf({ input_length: null, lora_rank: [null], sparse: null }) })],
   ['Flatten', row(layers.flatten, '', { only: LAST })],
   ['GRU', row((args) => (args.resetAfter ? new Gru(args) : layers.gru(args)), `${RECURRENT} recurrent_activation reset_after`, { only: anyOf(RECURRENT_ONLY), masked: true })],
@@ -79,6 +79,7 @@ export const LAYERS = new Map([
   ['LSTM', row(layers.lstm, `${RECURRENT} recurrent_activation`, { only: anyOf({ ...RECURRENT_ONLY, unit_forget_bias: null }), masked: true })],
   ['LayerNormalization', row(layers.layerNormalization, 'axis epsilon center scale', { only: { rms_scaling: [false] } })],
   ['LeakyReLU', row(layers.leakyReLU, 'alpha negative_slope', { renamed: { negative_slope: 'alpha' } })],
+  ['Masking', row(layers.masking, 'mask_value')],
   ['MaxPooling1D', row(layers.maxPooling1d, 'pool_size strides padding', POOL)],
   ['MaxPooling2D', row(layers.maxPooling2d, 'pool_size strides padding', POOL)],
   ['MaxPooling3D', row(layers.maxPooling3d, 'pool_size strides padding', POOL)],
@@ -93,12 +94,16 @@ export const LAYERS = new Map([
   ['Reshape', row(layers.reshape, 'target_shape')],
   ['SeparableConv2D', row(layers.separableConv2d, `${CONV} depth_multiplier`, PLAIN_CONV)],
   ['SimpleRNN', row(layers.simpleRNN, RECURRENT, { only: anyOf(RECURRENT_ONLY), masked: true })],
-  ['Softmax', row(layers.softmax, 'axis')],
+  ['Softmax', row(layers.softmax, 'axis', { only: { axis: [-1] } })],
   ['SpatialDropout1D', row(layers.spatialDropout1d, 'rate', { only: anyOf({ seed: null, noise_shape: null }) })],
+  ['Subtract', row(({ name }) => new Operation({ name, compute: tf.sub, args: [null, null] }))],
   ['TimeDistributed', row(layers.timeDistributed, 'layer')],
   ['UpSampling2D', row(layers.upSampling2d, 'size', { only: { ...LAST, interpolation: ['nearest'] } })],
   ['ZeroPadding2D', row(layers.zeroPadding2d, 'padding', { only: LAST })],
 ]);
+
+/** Arguments that TensorFlow.js takes as Keras does where a config is silent. */
+export const OPTIONAL = new Set(['alpha', 'negative_slope', 'reset_after', 'shared_axes']);
 
 /** What says nothing about the outputs of a layer. */
 export const WITHOUT_EFFECT = /^(name|trainable|dtype|activity_regularizer|batch_input_shape|quantization_config|autocast|.*_(initializer|regularizer|constraint)|lora_alpha)$/;

@@ -1,6 +1,7 @@
 /**
- * Layers of Keras that TensorFlow.js does not have: GRU with its gates reset after the product (the default of
- * Keras 2 and 3), ReLU with all its arguments, and operations on tensors.
+ * Layers of Keras that TensorFlow.js does not have, or not wholly: GRU with its gates reset after the product (the
+ * default of Keras 2 and 3), ReLU with all its arguments, BatchNormalization along any axis (TensorFlow.js computes
+ * something else where it is not the last), and operations on tensors.
  *
  *     new Gru({ name: 'gru', units: 2, activation: 'tanh', recurrentActivation: 'sigmoid' });
  */
@@ -123,6 +124,52 @@ export class Relu extends Layer {
   }
 }
 serialization.registerClass(/** @type {any} */ (Relu));
+
+/** γ·(x − mean)/√(variance + ε) + β, along one axis. */
+export class BatchNorm extends Layer {
+  static className = 'modelbundle_BatchNorm';
+
+  /** @param {{ name?: string, axis: number | number[], epsilon: number, center: boolean, scale: boolean }} args */
+  constructor(args) {
+    super({ name: args.name });
+    this.args = args;
+    /** @type {any[]} gamma, beta, mean and variance; null where there is none */
+    this.parts = [];
+    /** @type {number[]} */
+    this.along = [];
+  }
+
+  /** @param {any} shape */
+  build(shape) {
+    const axis = [this.args.axis].flat()[0];
+    const at = axis < 0 ? shape.length + axis : axis;
+    this.along = shape.map((/** @type {number} */ _, /** @type {number} */ d) => (d === at ? shape[at] : 1));
+    const weight = (/** @type {string} */ name, /** @type {boolean} */ there) => (there ? this.addWeight(name, [shape[at]], 'float32', initializers.zeros()) : null);
+    const { scale, center } = this.args;
+    this.parts = [weight('gamma', scale), weight('beta', center), weight('moving_mean', true), weight('moving_variance', true)];
+    this.built = true;
+  }
+
+  /** @param {Shape} shape @returns {Shape} */
+  computeOutputShape(shape) {
+    return shape;
+  }
+
+  /** @param {tf.Tensor | tf.Tensor[]} inputs */
+  call(inputs) {
+    return tf.tidy(() => {
+      const [gamma, beta, mean, variance] = this.parts.map((part) => part && tf.reshape(part.read(), this.along));
+      const normal = tf.mul(tf.sub(one(inputs), mean), tf.rsqrt(tf.add(variance, this.args.epsilon)));
+      const scaled = gamma ? tf.mul(normal, gamma) : normal;
+      return beta ? tf.add(scaled, beta) : scaled;
+    });
+  }
+
+  getConfig() {
+    return { ...super.getConfig(), ...this.args };
+  }
+}
+serialization.registerClass(/** @type {any} */ (BatchNorm));
 
 /** Shape of an element by element operation; null is a size that is not known. @param {(number | null)[]} a @param {(number | null)[]} b */
 function broadcast(a, b) {

@@ -9,7 +9,7 @@
  */
 import { input, model as makeModel } from '@tensorflow/tfjs-layers';
 import { activationOf } from './activations.js';
-import { LAYERS, OPERATIONS, WITHOUT_EFFECT } from './layer-table.js';
+import { LAYERS, OPERATIONS, OPTIONAL, WITHOUT_EFFECT } from './layer-table.js';
 import { Operation } from './own-layers.js';
 
 /** @typedef {{ layer: string, node: number, tensor: number }} TensorRef */
@@ -24,7 +24,8 @@ import { Operation } from './own-layers.js';
 /** @typedef {import('@tensorflow/tfjs-layers').SymbolicTensor} SymbolicTensor */
 
 const INPUT_DTYPES = ['float32', 'int32', 'bool'];
-const QUIET = new Set(['training', 'initial_state']);
+/** Arguments of calls that can be null, or false. */
+const QUIET = new Set(['training', 'initial_state', 'mask']);
 
 /** A tagged value as TensorFlow.js takes it; undefined for what it has no word for. @param {any} value @returns {any} */
 function plain(value) {
@@ -39,20 +40,38 @@ const isOperation = (/** @type {Record_} */ { module = '', custom }) => !custom 
 const isInput = (/** @type {Record_} */ record) => record.class === 'InputLayer';
 const keyOf = (/** @type {{ layer: string, node: number }} */ { layer, node }) => JSON.stringify([layer, node]);
 
-/** Calls that only make the mask which TensorFlow.js makes by itself, from an Embedding with `mask_zero`. @param {Record_} model @returns {Set<string>} */
+/** Whether a value holds nothing but null and false. @param {any} value @returns {boolean} */
+const isNothing = (value) => value === null || value === false || (Array.isArray(value) && value.every(isNothing));
+
+/**
+ * Calls that only make the mask which TensorFlow.js makes by itself: NotEqual(ids, 0) beside an Embedding with
+ * `mask_zero`; NotEqual(x, value) and Any of it beside a Masking.
+ * @param {Record_} model @returns {Set<string>}
+ */
 function impliedMasks({ layers: all = [], nodes = [], outputs = [] }) {
   const records = new Map(all.map((record) => [record.name, record]));
-  const embedded = new Set(nodes.filter(({ layer }) => records.get(layer)?.class === 'Embedding' && records.get(layer)?.config.mask_zero).map(({ inputs }) => keyOf(inputs[0])));
-  const isMask = (/** @type {Node} */ { layer, inputs, args }) => {
-    const record = records.get(layer);
-    return record && isOperation(record) && record.class === 'NotEqual' && args[1] === 0 && inputs.length === 1 && embedded.has(keyOf(inputs[0]));
-  };
-  const masks = new Set(nodes.filter(isMask).map(keyOf));
+  const recordOf = (/** @type {Node} */ { layer }) => /** @type {Record_} */ (records.get(layer));
+  /** @type {Set<string>} what a tensor is compared with, where a layer masks it */
+  const masked = new Set();
+  for (const node of nodes) {
+    const { class: name, config } = recordOf(node);
+    if (name === 'Embedding' && config.mask_zero) masked.add(`${keyOf(node.inputs[0])} 0`);
+    if (name === 'Masking') masked.add(`${keyOf(node.inputs[0])} ${config.mask_value}`);
+  }
+  /** @type {Set<string>} */
+  const masks = new Set();
+  for (const node of nodes) {
+    const record = recordOf(node);
+    if (!isOperation(record) || node.inputs.length !== 1) continue;
+    const [from] = node.inputs;
+    const compared = record.class === 'NotEqual' && masked.has(`${keyOf(from)} ${node.args[1]}`);
+    if (compared || (record.class === 'Any' && masks.has(keyOf(from)))) masks.add(keyOf(node));
+  }
   const used = (/** @type {TensorRef} */ ref) => masks.delete(keyOf(ref));
   outputs.forEach(used);
-  for (const { inputs, kwargs, layer } of nodes) {
-    const asMask = records.get(layer) && LAYERS.get(/** @type {Record_} */ (records.get(layer)).class)?.masked ? kwargs.mask?.$tensor : undefined;
-    inputs.forEach((ref, i) => { if (i !== asMask) used(ref); });
+  for (const node of nodes) {
+    const asMask = LAYERS.get(recordOf(node).class)?.masked ? node.kwargs.mask?.$tensor : undefined;
+    if (!masks.has(keyOf(node))) node.inputs.forEach((ref, i) => { if (i !== asMask) used(ref); });
   }
   return masks;
 }
@@ -60,14 +79,23 @@ function impliedMasks({ layers: all = [], nodes = [], outputs = [] }) {
 /** The places of the tensors among the arguments, where they are the first argument alone; null where they are not. @param {Node} node @param {Set<string>} masks */
 function positions({ args, kwargs, inputs }, masks) {
   for (const [name, value] of Object.entries(kwargs)) {
-    const mask = name === 'mask' && (value === null || (value?.$tensor !== undefined && masks.has(keyOf(inputs[value.$tensor]))));
-    if (!mask && !(QUIET.has(name) && (value === null || value === false)) ) return null;
+    const mask = name === 'mask' && value?.$tensor !== undefined && masks.has(keyOf(inputs[value.$tensor]));
+    if (!mask && !(QUIET.has(name) && isNothing(value))) return null;
   }
   const [first, ...rest] = args;
-  if (rest.some((value) => value !== null && value !== false)) return null;
+  if (!rest.every(isNothing)) return null;
   const list = Array.isArray(first) ? first : [first];
   const places = list.map((value) => value?.$tensor);
   return places.every(Number.isInteger) ? places : null;
+}
+
+/** Whether the backward layer is the one that TensorFlow.js makes of the forward layer. @param {Record_} record */
+function sameBackwards({ config, sublayers = [] }) {
+  const backward = sublayers[config.backward_layer?.$layer];
+  if (!backward) return true;
+  const forward = sublayers[config.layer.$layer];
+  const told = (/** @type {Record_} */ one) => JSON.stringify([one.class, Object.entries(one.config).filter(([name]) => !WITHOUT_EFFECT.test(name) && name !== 'go_backwards').sort()]);
+  return told(forward) === told(backward) && forward.config.go_backwards !== backward.config.go_backwards;
 }
 
 /** Finds what is in the way, without making anything. */
@@ -118,7 +146,9 @@ class Checker {
     if (record.dtype !== undefined && record.dtype !== 'float32') this.add(record, `its dtype is ${record.dtype}`);
     if (this.masking && record.config.zero_output_for_mask && record.config.return_sequences) this.add(record, 'TensorFlow.js repeats outputs where a mask asks for zeros');
     for (const [name, value] of Object.entries(record.config)) this.argument(record, row, name, plain(value));
+    for (const name of row.args) if (!Object.hasOwn(record.config, name) && !OPTIONAL.has(name)) this.add(record, `its config does not say ${name}`);
     for (const sublayer of record.sublayers ?? []) this.layer(sublayer);
+    if (record.class === 'Bidirectional' && !sameBackwards(record)) this.add(record, 'its backward layer is not the forward layer backwards');
     return undefined;
   }
 
@@ -222,7 +252,7 @@ class Builder {
     const layer = made.get(owner.name) ?? this.make(owner);
     made.set(owner.name, layer);
     const tensors = /** @type {number[]} */ (positions(node, implied)).map((place) => at(node.inputs[place]));
-    return [layer.apply(tensors.length === 1 ? tensors[0] : tensors)].flat();
+    return /** @type {SymbolicTensor[]} */ ([layer.apply(tensors.length === 1 ? tensors[0] : tensors)].flat());
   }
 
   /** @param {Record_} owner @param {Node} node @param {(ref: TensorRef) => SymbolicTensor} at @returns {SymbolicTensor[]} */
@@ -230,7 +260,7 @@ class Builder {
     const compute = /** @type {any} */ (OPERATIONS.get(owner.class));
     const tensors = args.filter((value) => typeof value !== 'number').map(({ $tensor }) => at(inputs[$tensor]));
     const layer = new Operation({ name: node ? `${owner.name}_${node}` : owner.name, compute, args: args.map((value) => (typeof value === 'number' ? value : null)) });
-    return [layer.apply(tensors.length === 1 ? tensors[0] : tensors)].flat();
+    return /** @type {SymbolicTensor[]} */ ([layer.apply(tensors.length === 1 ? tensors[0] : tensors)].flat());
   }
 }
 

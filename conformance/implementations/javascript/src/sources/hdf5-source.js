@@ -4,19 +4,20 @@ import { Artifact, MEDIA, placeDecoded } from './artifact.js';
 import { folderOf, openFile, readWhole, shardsOf } from './files.js';
 import { readFile } from './hdf5/file.js';
 import { addConfig } from './keras-config.js';
-import { bytesAttribute, groupNames, namesAttribute, objectNames, textAttribute } from './keras-weights.js';
+import { ownersOf } from './keras-variables.js';
+import { bytesAttribute, groupNames, objectNames, textAttribute } from './keras-weights.js';
 import { isMap, parseLoose } from './loose-json.js';
 /** @typedef {import('./artifact.js').Surroundings} Surroundings */
 /** @typedef {import('./hdf5/file.js').Hdf5File} Hdf5File */
 /** @typedef {import('./hdf5/objects.js').Hdf5Object} Hdf5Object */
 /** @typedef {import('./keras-weights.js').Naming} Naming */
-/** @typedef {import('./keras-variables.js').Record_} Record_ */
+/** @typedef {import('./keras-variables.js').Owner} Owner */
 /** @typedef {import('../json.js').JsonObject} JsonObject */
 /** @typedef {import('../platform.js').Bytes} Bytes */
 /** @typedef {{ path: string, bytes: Bytes, file: Hdf5File }} Shard */
-/** @typedef {{ model: Record_ | null, optimizer: { class: string, config: any } | null }} About  What a config at hand tells. */
 
-const NOTHING = { model: null, optimizer: null };
+/** What no config tells. @type {Map<string, Owner>} */
+const NOTHING = new Map();
 const LARGEST_INDEX = 100_000_000;
 
 /** @param {Hdf5File} file */
@@ -47,59 +48,53 @@ async function addTensors(artifact, shards, names) {
   dropShared(shards, names);
   for (const { path: file, file: { datasets } } of shards) {
     for (const { path, dtype, shape, offset, length, decode, object, null: isNull } of datasets.values()) {
-      const { name = path, keras, role } = names.get(path) ?? { role: 'other' };
+      const { name = path, keras, role, packing } = names.get(path) ?? { role: 'other' };
       artifact.addTensor({
         name, dtype, shape, file, offset, length, role,
         names: { hdf5: path, ...(keras === undefined ? {} : { keras }) },
-        attributes: await attributesOf(object, isNull),
+        attributes: { ...(packing ? { packing } : {}), ...(await attributesOf(object, isNull)) },
         ...(decode ? { data: await decode() } : {}),
       });
     }
   }
 }
 
-/** The layout of a file, and where its names are. @param {Hdf5File} file @returns {Promise<{ layout: string, base: string }>} */
+/** The layout of a file, as its attributes tell it. @param {Hdf5File} file @returns {Promise<string>} */
 async function layoutOf({ groups }) {
   const root = /** @type {Hdf5Object} */ (groups.get(''));
   const has = async (/** @type {Hdf5Object | undefined} */ object, /** @type {string} */ name) => {
     const attributes = await object?.attributes();
     return Boolean(attributes?.has(name) || attributes?.has(`${name}0`));
   };
-  const weights = groups.get('model_weights');
-  const base = (await has(weights, 'layer_names')) ? 'model_weights' : '';
-  if (await has(root, 'model_config')) return { layout: 'keras-model', base };
-  if (base || (await has(root, 'layer_names'))) return { layout: 'keras-weights', base };
-  return { layout: 'plain', base };
+  if (await has(root, 'model_config')) return 'keras-model';
+  return (await has(root, 'layer_names')) || (await has(groups.get('model_weights'), 'layer_names')) ? 'keras-weights' : 'plain';
 }
 
 /**
  * Adds the tensors of one file, and its component.
  * @param {Artifact} artifact
  * @param {Bytes} bytes @param {string} path
- * @param {About} about @param {string} [derivedFrom]
+ * @param {Map<string, Owner>} owners what a config at hand tells of objects @param {string} [derivedFrom]
  */
-export async function addHdf5(artifact, bytes, path, about = NOTHING, derivedFrom) {
+export async function addHdf5(artifact, bytes, path, owners = NOTHING, derivedFrom) {
   const file = await readFile(bytes, path);
   const root = /** @type {Hdf5Object} */ (file.groups.get(''));
-  const { layout: found, base } = await layoutOf(file);
+  const found = await layoutOf(file);
   const layout = found === 'plain' && hasVariables(file) ? 'keras-weights-v3' : found;
   const [version, backend] = [await textAttribute(root, 'keras_version'), await textAttribute(root, 'backend')];
   const properties = { layout, ...(version ? { keras_version: version } : {}), ...(backend ? { backend } : {}) };
   artifact.addComponent(path, 'hdf5', [path], properties, derivedFrom);
   const shards = [{ path, bytes, file }];
-  const known = layout === 'keras-model' ? await addModel(artifact, file, path) : about;
+  const known = layout === 'keras-model' ? await addModel(artifact, file, path) : owners;
   /** @type {Map<string, Naming>} */
   let names = new Map();
-  if (layout === 'keras-weights-v3') names = await objectNames(shards, known.model, known.optimizer);
-  else if (layout !== 'plain') {
-    const hasNames = (await namesAttribute(/** @type {Hdf5Object} */ (file.groups.get(base)), 'layer_names')) !== null;
-    names = !hasNames && hasVariables(file) ? await objectNames(shards, known.model, known.optimizer) : await groupNames(file, base, known.model);
-  }
+  if (layout === 'keras-weights-v3') names = await objectNames(shards, known);
+  else if (layout !== 'plain') names = await groupNames(file, known);
   await addTensors(artifact, shards, names);
   placeDecoded(artifact, `${derivedFrom === undefined ? artifact.root : path}.derived/tensors.safetensors`, path);
 }
 
-/** The config in a file (KHF-02). @param {Artifact} artifact @param {Hdf5File} file @param {string} path @returns {Promise<About>} */
+/** The config in a file (KHF-02). @param {Artifact} artifact @param {Hdf5File} file @param {string} path @returns {Promise<Map<string, Owner>>} */
 async function addModel(artifact, file, path) {
   const root = /** @type {Hdf5Object} */ (file.groups.get(''));
   const config = /** @type {Uint8Array} */ (await bytesAttribute(root, 'model_config'));
@@ -108,7 +103,7 @@ async function addModel(artifact, file, path) {
     parseLoose(training, { nonFinite: true, surrogates: true, refuse: (_, at, expected, found) => refuse('KHF-02', `${path}#training_config@${at}`, expected, found) });
   }
   const read = addConfig(artifact, { config, training: training ?? undefined, model: true }, path, 'KHF-02');
-  return { model: /** @type {any} */ (read.document), optimizer: null };
+  return ownersOf(read.value);
 }
 
 /** @param {Surroundings} surroundings @param {string} root @returns {Promise<Artifact>} */
@@ -140,10 +135,10 @@ async function readIndex(bytes, path) {
 /**
  * Adds the tensors of a set of shards, and its component.
  * @param {Artifact} artifact @param {Bytes} bytes of the index @param {string} path
- * @param {(path: string) => Promise<Bytes>} open @param {About} [about] @param {string} [derivedFrom]
+ * @param {(path: string) => Promise<Bytes>} open @param {Map<string, Owner>} [owners] @param {string} [derivedFrom]
  * @returns {Promise<Shard[]>}
  */
-export async function addShardedWeights(artifact, bytes, path, open, about = NOTHING, derivedFrom) {
+export async function addShardedWeights(artifact, bytes, path, open, owners = NOTHING, derivedFrom) {
   const pairs = await readIndex(bytes, path);
   /** @type {Shard[]} */
   const shards = [];
@@ -164,7 +159,7 @@ export async function addShardedWeights(artifact, bytes, path, open, about = NOT
     }
   }
   artifact.addComponent(path, 'hdf5', [path, ...shards.map((shard) => shard.path)], { layout: 'keras-weights-sharded' }, derivedFrom);
-  await addTensors(artifact, shards, await objectNames(shards, about.model, about.optimizer));
+  await addTensors(artifact, shards, await objectNames(shards, owners));
   placeDecoded(artifact, `${derivedFrom === undefined ? artifact.root : path}.derived/tensors.safetensors`, path);
   return shards;
 }

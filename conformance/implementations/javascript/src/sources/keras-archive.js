@@ -8,6 +8,7 @@ import { Artifact, MEDIA } from './artifact.js';
 import { openFile, readWhole } from './files.js';
 import { addHdf5, addShardedWeights } from './hdf5-source.js';
 import { LARGEST_CONFIG, addRead, readConfig } from './keras-config.js';
+import { ownersOf } from './keras-variables.js';
 import { isMap, parseLoose } from './loose-json.js';
 import { inMemory, slice } from './paged.js';
 import { inflateMember, readZip } from './zip.js';
@@ -138,9 +139,9 @@ class KerasArchive {
     addRead(artifact, read, this.path(CONFIG), root);
     const compile = isMap(read.value) ? read.value.get('compile_config') : undefined;
     if (isMap(compile) && compile.size) this.training(compile);
-    const about = { model: /** @type {any} */ (read.document), optimizer: optimizerIn(compile) };
-    if (weights) await addHdf5(artifact, weights, this.path(WEIGHTS), about, root);
-    else if (shards) await addShardedWeights(artifact, shards, this.path(SHARDS), (path) => this.open(path), about, root);
+    const owners = ownersOf(read.value);
+    if (weights) await addHdf5(artifact, weights, this.path(WEIGHTS), owners, root);
+    else if (shards) await addShardedWeights(artifact, shards, this.path(SHARDS), (path) => this.open(path), owners, root);
     const assets = [...members.keys()].filter((name) => name.startsWith(ASSETS)).map((name) => this.path(name));
     if (assets.length) artifact.addComponent(this.path('assets'), 'assets', assets, undefined, root);
     return undefined;
@@ -163,14 +164,6 @@ class KerasArchive {
     artifact.addDerived(path, encodeUtf8(canonicalJson({ compile_config: plain.json })));
     artifact.addComponent(path, 'training', [path], undefined, root);
   }
-}
-
-/** @param {Loose | undefined} compile @returns {{ class: string, config: any } | null} */
-function optimizerIn(compile) {
-  const optimizer = isMap(compile) ? compile.get('optimizer') : undefined;
-  const name = isMap(optimizer) ? optimizer.get('class_name') : undefined;
-  const config = isMap(optimizer) ? optimizer.get('config') : undefined;
-  return typeof name === 'string' && isMap(config) ? { class: name, config: Object.fromEntries(config) } : null;
 }
 
 /** @param {string} name */

@@ -48,7 +48,8 @@ export const textOf = (value) => (typeof value === 'string' && value ? value : n
 /** Whether Keras resolves a name as a function for modelling. @param {string} name @param {string | null} module */
 export function isFunction(name, module) {
   if (module !== null && module !== 'builtins' && !isHome(module)) return false;
-  return !module?.includes('.utils') && FUNCTIONS.some((kind) => kindsOf(name).has(kind));
+  const found = FUNCTIONS.filter((kind) => kindsOf(name).has(kind) && !(module === 'builtins' && kind === 'op_function'));
+  return !module?.includes('.utils') && found.length > 0;
 }
 
 /** Whether a value has the form of a serialised object. @param {Loose | undefined} value @returns {value is LooseMap} */

@@ -1,126 +1,271 @@
-/** Variables that Keras 3 makes for an object, in the order in which it saves them (section 13.3). */
-/** @typedef {import('../json.js').JsonObject} JsonObject */
-/** @typedef {{ class?: string, custom?: boolean, name?: string, trainable?: boolean, config: JsonObject, sublayers?: any[], layers?: any[], form?: string }} Record_ */
+/**
+ * Variables that Keras 3 makes for an object, in the order in which it saves them (section 13.3, keras-variables.md).
+ *
+ *     variablesOf('Dense', new Map([['use_bias', false]]), 1);  // [{ name: 'kernel', role: 'trainable' }]
+ */
+import { classOf, graphForm, isObject, kindsOf, textOf, withoutPackage } from './keras-classes.js';
+import { isMap } from './loose-json.js';
+/** @typedef {import('./loose-json.js').Loose} Loose */
+/** @typedef {import('./loose-json.js').LooseMap} LooseMap */
 /** @typedef {{ name: string, role: string }} Variable */
+/** @typedef {{ name: string, className: string, config: LooseMap }} Owner  A layer or a part of one: its path of names, class and config. */
+/** @typedef {{ at: string, name: string, object: LooseMap }} Child  What an object stores below itself: path, name and serialised form. */
 
-/** @param {string[]} names @returns {Variable[]} */
-const trainable = (...names) => names.filter(Boolean).map((name) => ({ name, role: 'trainable' }));
-/** @param {string[]} names @returns {Variable[]} */
-const frozen = (...names) => names.map((name) => ({ name, role: 'non-trainable' }));
-/** @param {JsonObject} config @param {string} key @param {boolean} otherwise */
-const flag = (config, key, otherwise) => (typeof config[key] === 'boolean' ? Boolean(config[key]) : otherwise);
-/** @param {JsonObject} config */
-const bias = (config) => (flag(config, 'use_bias', true) ? 'bias' : '');
+const KERNEL = 'kernel bias?use_bias';
+const CELL = 'kernel recurrent_kernel bias?use_bias';
+const NORMALIZED = 'gamma?scale beta?center';
+const SEPARABLE = 'depthwise_kernel pointwise_kernel bias?use_bias';
 
-/** @param {JsonObject} config */
-const kernelAndBias = (config) => trainable('kernel', bias(config));
-/** @param {JsonObject} config */
-const cell = (config) => trainable('kernel', 'recurrent_kernel', bias(config));
-/** @param {JsonObject} config */
-const scaleAndCenter = (config) => trainable(flag(config, 'scale', true) ? 'gamma' : '', flag(config, 'center', true) ? 'beta' : '');
-/** @param {JsonObject} config */
-const isQuantised = (config) => {
-  const dtype = /** @type {any} */ (config.dtype);
-  return typeof dtype === 'object' && dtype !== null && String(dtype.class_name).startsWith('Quantized');
+/** Variables by class: `name?key` where the key is true, `name?!key` where it is not, `name?key=text` where it is that text. @type {Map<string, string>} */
+const LAYERS = new Map(Object.entries({
+  AdditiveAttention: 'scale?use_scale', Attention: 'scale?use_scale concat_score_weight?score_mode=concat',
+  BatchNormalization: `${NORMALIZED} moving_mean moving_variance`, ConvLSTMCell: CELL, Dense: KERNEL,
+  EinsumDense: 'kernel bias?bias_axes', Embedding: 'embeddings', GRUCell: CELL, GroupNormalization: NORMALIZED, LSTMCell: CELL,
+  LayerNormalization: NORMALIZED, Normalization: 'mean?!mean variance?!mean count?!mean', PReLU: 'alpha', RMSNormalization: 'scale',
+  ReversibleEmbedding: 'embeddings reverse_embeddings?!tie_weights', SeedGenerator: 'seed_generator_state', SimpleRNNCell: CELL,
+}));
+for (const rank of [1, 2, 3]) {
+  for (const kind of ['Conv', 'Convolution', 'DepthwiseConv', 'LocallyConnected']) for (const end of ['', 'Transpose']) LAYERS.set(`${kind}${rank}D${end}`, KERNEL);
+  for (const kind of ['Conv', 'Convolution']) if (rank < 3) LAYERS.set(`Separable${kind}${rank}D`, SEPARABLE);
+}
+const DEFAULT_TRUE = new Set(['use_bias', 'scale', 'center', 'tie_weights']);
+const FLOAT8 = 'kernel bias inputs_scale inputs_amax_history kernel_scale kernel_amax_history outputs_grad_scale outputs_grad_amax_history';
+const GROUPED = 'bias quantized_kernel kernel_scale kernel_zero';
+/** @type {Record<string, string[]>} */
+const QUANTIZED = {
+  int8: ['kernel bias kernel_scale'], int4: ['kernel bias kernel_scale', 'kernel bias kernel_scale kernel_zero g_idx'],
+  float8: [FLOAT8], gptq: [`${GROUPED} g_idx`], awq: [`${GROUPED} awq_scales g_idx`],
 };
+/** @type {Record<string, string[]>} */
+const QUANTIZED_EMBEDDINGS = { int8: ['embeddings embeddings_scale'], int4: ['embeddings embeddings_scale', 'embeddings embeddings_scale embeddings_zero g_idx'] };
+const STATE = new Set([
+  'moving_mean', 'moving_variance', 'mean', 'variance', 'count', 'vector_u', 'g_idx', 'quantized_kernel', 'kernel_scale', 'kernel_zero',
+  'embeddings_scale', 'embeddings_zero', 'reverse_embeddings_scale', 'reverse_embeddings_zero', 'awq_scales',
+]);
+const INTEGER_MODES = ['int8', 'int4', 'gptq', 'awq'];
+const INTEGERS = ['kernel', 'embeddings', 'reverse_embeddings'];
+/** Groups of slots by optimizer; within a group the slots alternate, variable by variable. @type {Map<string, string[]>} */
+const SLOTS = new Map(Object.entries({
+  Adadelta: ['accumulated_grad accumulated_delta_var'], Adafactor: ['r c velocity'], Adagrad: ['accumulator'],
+  Adam: ['momentum velocity', 'velocity_hat?amsgrad'], AdamW: ['momentum velocity', 'velocity_hat?amsgrad'], Adamax: ['momentum norm'],
+  Ftrl: ['accumulator linear'], Lamb: ['momentum velocity'], Lion: ['momentum'], Nadam: ['momentum velocity'],
+  RMSprop: ['velocity', 'momentum?momentum', 'average_gradient?centered'], SGD: ['momentum?momentum'], ScheduleFreeAdamW: ['momentum velocity'],
+}));
+/** @type {Map<string, string>} */
+const METRICS = new Map([
+  ...['Mean', 'MeanMetricWrapper', 'MeanSquaredError', 'MeanAbsoluteError', 'RootMeanSquaredError', 'CategoricalAccuracy', 'BinaryAccuracy', 'Accuracy',
+    'SparseCategoricalAccuracy', 'CosineSimilarity'].map((name) => /** @type {[string, string]} */ ([name, 'total count'])),
+  ['AUC', 'true_positives false_positives true_negatives false_negatives'], ['Precision', 'true_positives false_positives'],
+  ['Recall', 'true_positives false_negatives'], ['Sum', 'total'],
+]);
 
-/** @type {Record<string, (config: JsonObject) => Variable[]>} */
-const TABLE = {
-  Dense: kernelAndBias, EinsumDense: (config) => trainable('kernel', config.bias_axes ? 'bias' : ''),
-  Conv1D: kernelAndBias, Conv2D: kernelAndBias, Conv3D: kernelAndBias,
-  Conv1DTranspose: kernelAndBias, Conv2DTranspose: kernelAndBias, Conv3DTranspose: kernelAndBias,
-  DepthwiseConv1D: kernelAndBias, DepthwiseConv2D: kernelAndBias,
-  SeparableConv1D: (config) => trainable('depthwise_kernel', 'pointwise_kernel', bias(config)),
-  SeparableConv2D: (config) => trainable('depthwise_kernel', 'pointwise_kernel', bias(config)),
-  BatchNormalization: (config) => [...scaleAndCenter(config), ...frozen('moving_mean', 'moving_variance')],
-  LayerNormalization: scaleAndCenter, GroupNormalization: scaleAndCenter, RMSNormalization: () => trainable('scale'),
-  Embedding: () => trainable('embeddings'), PReLU: () => trainable('alpha'),
-  LSTMCell: cell, GRUCell: cell, SimpleRNNCell: cell, ConvLSTMCell: cell,
-  Normalization: (config) => (config.mean === null || config.mean === undefined ? frozen('mean', 'variance', 'count') : []),
-  AdditiveAttention: (config) => trainable(flag(config, 'use_scale', true) ? 'scale' : ''),
-  Attention: (config) => trainable(flag(config, 'use_scale', false) ? 'scale' : '', config.score_mode === 'concat' ? 'concat_score_weight' : ''),
-  SeedGenerator: () => [{ name: 'seed_generator_state', role: 'rng' }],
-};
-
-/** Slots of optimizers: names of what is kept for each variable; null where there is more. @type {Record<string, (config: JsonObject) => string[] | null>} */
-const SLOTS = {
-  SGD: ({ momentum }) => (momentum ? ['momentum'] : []),
-  Adam: () => ['momentum', 'velocity'], AdamW: () => ['momentum', 'velocity'], Lamb: () => ['momentum', 'velocity'],
-  Adamax: () => ['momentum', 'norm'], Lion: () => ['momentum'], Adagrad: () => ['accumulator'],
-  RMSprop: ({ momentum, centered }) => (momentum || centered ? null : ['velocity']),
-  Adadelta: () => ['accumulated_grad', 'accumulated_delta_var'], Ftrl: () => ['accumulator', 'linear'],
-};
-
-/**
- * The variables of an object; null where Keras 3 makes others, or it is not known.
- * @param {Record_ | null} record @param {number} count of variables that are there
- * @returns {Variable[] | null}
- */
-export function variablesOf(record, count) {
-  if (!record || record.custom || !record.class || isQuantised(record.config)) return null;
-  const make = TABLE[record.class];
-  const variables = make?.(record.config) ?? null;
-  if (!variables || variables.length !== count) return null;
-  return record.trainable === false ? variables.map(({ name, role }) => ({ name, role: role === 'trainable' ? 'non-trainable' : role })) : variables;
+/** @param {string} condition @param {LooseMap} config */
+function holds(condition, config) {
+  const not = condition.startsWith('!');
+  const [key, text] = (not ? condition.slice(1) : condition).split('=');
+  const value = config.has(key) ? config.get(key) : DEFAULT_TRUE.has(key);
+  if (text) return value === text;
+  return (value !== null && value !== false && value !== 0) !== not;
 }
 
-/**
- * The state of an optimizer: iteration and learning rate, then what it keeps for each variable.
- * @param {{ class: string, config: JsonObject } | null} optimizer @param {number} count
- * @returns {Variable[] | null}
- */
-export function optimizerVariables(optimizer, count) {
-  const slots = optimizer && SLOTS[optimizer.class]?.(optimizer.config);
-  if (!slots || optimizer.config.amsgrad || optimizer.config.use_ema || count < 2) return null;
-  const rest = count - 2;
-  if (slots.length ? rest % slots.length : rest) return null;
-  const names = ['iteration', 'learning_rate'];
-  for (let i = 0; i < rest; i++) names.push(`${slots[i % slots.length]}/${Math.floor(i / slots.length)}`);
-  return names.map((name) => ({ name, role: 'optimizer' }));
+/** @param {string} spec @param {LooseMap} config */
+const tokens = (spec, config) => spec.split(' ').filter(Boolean).flatMap((token) => {
+  const [name, condition] = token.split('?');
+  return !condition || holds(condition, config) ? [name] : [];
+});
+
+/** The mode of a quantised dtype policy. @param {LooseMap} config */
+function quantization(config) {
+  const dtype = config.get('dtype');
+  const inner = isMap(dtype) && isObject(dtype) ? dtype.get('config') : undefined;
+  const mode = isMap(inner) ? inner.get('mode') : dtype;
+  if (typeof mode !== 'string' || (mode === dtype && !mode.includes('_from_'))) return null;
+  return mode.split(/_from_|\//)[0];
 }
 
-/** @param {string} name of a class @returns {string} as Keras writes it in paths */
-export const snakeCase = (name) => name.replace(/\W+/g, '').replace(/(.)([A-Z][a-z]+)/g, '$1_$2').replace(/([a-z])([A-Z])/g, '$1_$2').toLowerCase();
+/** Whether weights are int4, which Keras stores two to a byte. @param {LooseMap} config */
+export function isInt4(config) {
+  const dtype = config.get('dtype');
+  const inner = isMap(dtype) && isObject(dtype) ? dtype.get('config') : undefined;
+  const mode = isMap(inner) ? inner.get('mode') : undefined;
+  return typeof mode === 'string' && mode.startsWith('int4');
+}
 
-const CELLS = new Map([['LSTM', 'LSTMCell'], ['GRU', 'GRUCell'], ['SimpleRNN', 'SimpleRNNCell'], ['ConvLSTM1D', 'ConvLSTMCell'], ['ConvLSTM2D', 'ConvLSTMCell'], ['ConvLSTM3D', 'ConvLSTMCell']]);
-const PROJECTIONS = new Map([['query_dense', 'query'], ['key_dense', 'key'], ['value_dense', 'value'], ['output_dense', 'attention_output']]);
+/** @param {string} className @param {LooseMap} config @param {string} mode */
+function quantizedEmbeddings(className, config, mode) {
+  const options = (QUANTIZED_EMBEDDINGS[mode] ?? []).map((names) => names.split(' '));
+  const tied = config.has('tie_weights') ? Boolean(config.get('tie_weights')) : true;
+  if (className === 'Embedding' || tied) return options;
+  return options.map((names) => [...names, ...names.filter((name) => name.startsWith('embeddings')).map((name) => `reverse_${name}`)]);
+}
 
-/**
- * The object that an attribute of another leads to.
- * @param {Record_ | null} record @param {string} key the attribute, as the file has it
- * @returns {Record_ | null}
- */
-export function partOf(record, key) {
-  if (key === 'seed_generator') return { class: 'SeedGenerator', name: 'seed_generator', config: {} };
-  if (!record || record.custom) return null;
-  const cellClass = CELLS.get(record.class ?? '');
-  if (key === 'cell' && cellClass) return { class: cellClass, name: snakeCase(cellClass), trainable: record.trainable, config: record.config };
-  if (['MultiHeadAttention', 'GroupQueryAttention', 'GroupedQueryAttention'].includes(record.class ?? '') && PROJECTIONS.has(key)) {
-    const config = { bias_axes: flag(record.config, 'use_bias', true) ? 'e' : null };
-    return { class: 'EinsumDense', name: PROJECTIONS.get(key), trainable: record.trainable, config };
+/** @param {LooseMap} config */
+function spectralWeight(config) {
+  const layer = config.get('layer');
+  return isMap(layer) && isObject(layer) && layer.get('class_name') === 'Embedding' ? 'embeddings' : 'kernel';
+}
+
+/** @param {string} className @param {LooseMap} config @param {number} count @returns {string[] | null} */
+function namesOf(className, config, count) {
+  const kinds = kindsOf(className);
+  if (kinds.has('optimizer') && /^\p{Lu}/u.test(className)) return optimizerNames(className, config, count);
+  const mode = quantization(config);
+  const spec = LAYERS.get(className) ?? METRICS.get(className);
+  /** @type {string[][]} */
+  let options;
+  if (mode && (className === 'Dense' || className === 'EinsumDense')) {
+    const bias = tokens(String(LAYERS.get(className)), config).length > 1;
+    options = (QUANTIZED[mode] ?? []).map((names) => names.split(' ').filter((name) => bias || name !== 'bias'));
+  } else if (mode && (className === 'Embedding' || className === 'ReversibleEmbedding')) options = quantizedEmbeddings(className, config, mode);
+  else if (className === 'SpectralNormalization') options = [[spectralWeight(config), 'vector_u']];
+  else if (spec !== undefined) options = [tokens(spec, config)];
+  else options = kinds.has('layer') || kinds.has('model') ? [[]] : [];
+  return options.find((names) => names.length === count) ?? null;
+}
+
+/** `iteration`, `learning_rate`, then slots; tf_keras and schedules store no learning rate. @param {string} className @param {LooseMap} config @param {number} count @returns {string[] | null} */
+function optimizerNames(className, config, count) {
+  if (className === 'LossScaleOptimizer') return lossScaleNames(config, count);
+  const slots = SLOTS.get(className);
+  if (!slots) return null;
+  const old = config.has('is_legacy_optimizer');
+  const head = ['iteration', ...(old || isMap(config.get('learning_rate')) ? [] : ['learning_rate'])];
+  const tail = className === 'Nadam' && !old ? ['u_product'] : [];
+  const groups = ['average?use_ema', 'gradient_accumulator?gradient_accumulation_steps', ...slots].map((group) => tokens(group, config));
+  const width = groups.flat().length;
+  const variables = (count - head.length - tail.length) / (width || 1);
+  if (!Number.isInteger(variables) || variables < 0 || (variables && !width)) return null;
+  const listed = groups.flatMap((group) => Array.from({ length: variables }, (_, i) => group.map((name) => `${name}/${i}`)).flat());
+  return [...head, ...listed, ...tail];
+}
+
+/** Its own state, then that of the optimizer inside. @param {LooseMap} config @param {number} count @returns {string[] | null} */
+function lossScaleNames(config, count) {
+  const inner = config.get('inner_optimizer');
+  const own = isMap(inner) && isObject(inner) ? inner.get('config') : undefined;
+  if (!isMap(inner) || !isMap(own)) return null;
+  const head = ['iteration', 'learning_rate', 'step_counter', 'dynamic_scale'];
+  const names = namesOf(String(classOf(inner)?.name), own, count - head.length);
+  return names && [...head, ...names.map((name) => `inner_optimizer/${name}`)];
+}
+
+/** @param {string} name @param {boolean} frozen @param {boolean} integer */
+function roleOf(name, frozen, integer) {
+  if (name === 'seed_generator_state') return 'rng';
+  const state = (STATE.has(name) && (integer || !name.endsWith('_scale'))) || (integer && INTEGERS.includes(name));
+  return frozen || state ? 'non-trainable' : 'trainable';
+}
+
+/** The variables that an object stores itself, in stored order; null where class, config and count do not settle them. @param {string} className @param {LooseMap} config @param {number} count @returns {Variable[] | null} */
+export function variablesOf(className, config, count) {
+  const names = namesOf(className, config, count);
+  if (!names) return null;
+  const known = kindsOf(className).has('optimizer') ? 'optimizer' : METRICS.has(className) ? 'metric' : null;
+  const frozen = config.get('trainable') === false;
+  const integer = INTEGER_MODES.includes(quantization(config) ?? '');
+  return names.map((name) => ({ name, role: known ?? roleOf(name, frozen, integer) }));
+}
+
+/** `to_snake_case` of Keras. @param {string} className */
+const snake = (className) => className.replace(/\W+/g, '').replace(/(.)([A-Z][a-z]+)/g, '$1_$2').replace(/([a-z])([A-Z])/g, '$1_$2').toLowerCase();
+
+const CELLS = new Map([['GRU', 'GRUCell'], ['LSTM', 'LSTMCell'], ['SimpleRNN', 'SimpleRNNCell'], ['ConvLSTM1D', 'ConvLSTMCell'], ['ConvLSTM2D', 'ConvLSTMCell'], ['ConvLSTM3D', 'ConvLSTMCell']]);
+const DEEPEST = 64;
+
+/** @param {string} className @param {Loose} config @returns {LooseMap} */
+const made = (className, config) => new Map(/** @type {[string, Loose][]} */ ([['class_name', className], ['config', config]]));
+
+/** @param {LooseMap} object */
+function nameOf(object) {
+  const config = object.get('config');
+  return textOf(object.get('name')) ?? textOf(isMap(config) ? config.get('name') : undefined) ?? snake(String(classOf(object)?.name));
+}
+
+/** @param {Loose | undefined} value @returns {LooseMap[]} */
+const objectsIn = (value) => (Array.isArray(value) ? /** @type {LooseMap[]} */ (value.filter(isObject)) : []);
+
+/** A list is stored by class: `dense`, `dense_1`, … @param {string} attribute @param {LooseMap[]} items @returns {Child[]} */
+function listed(attribute, items) {
+  const seen = new Map();
+  return items.map((object) => {
+    const name = String(classOf(object)?.name);
+    const key = snake(name === 'GroupQueryAttention' ? 'GroupedQueryAttention' : name);
+    const number = seen.get(key) ?? 0;
+    seen.set(key, number + 1);
+    return { at: `${attribute}/${key}${number ? `_${number}` : ''}`, name: nameOf(object), object };
+  });
+}
+
+/** The dense layers of attention, under both names that Keras 3 has used for them. @param {LooseMap} config @returns {Child[]} */
+function projections(config) {
+  const axes = !config.has('use_bias') || config.get('use_bias') ? 'any' : null;
+  return ['query', 'key', 'value', 'output'].flatMap((part) => {
+    const name = part === 'output' ? 'attention_output' : part;
+    const inner = new Map(/** @type {[string, Loose][]} */ ([['bias_axes', axes], ['dtype', config.get('dtype') ?? null], ['trainable', config.get('trainable') ?? null], ['name', name]]));
+    return [`${part}_dense`, `_${part}_dense`].map((at) => ({ at, name, object: made('EinsumDense', inner) }));
+  });
+}
+
+/** Both layers of a Bidirectional; a config of Keras 2 may hold one for both. @param {LooseMap} config @returns {Child[]} */
+function directions(config) {
+  const [forward, backward] = [config.get('layer'), config.get('backward_layer')];
+  if (!isMap(forward) || !isObject(forward)) return [];
+  const name = nameOf(forward).replace(/^forward_/, '');
+  const other = isMap(backward) && isObject(backward) ? backward : null;
+  return [
+    { at: 'forward_layer', name: `forward_${name}`, object: forward },
+    { at: 'backward_layer', name: other ? nameOf(other) : `backward_${name}`, object: other ?? forward },
+  ];
+}
+
+/** @param {Owner} owner @param {LooseMap} object @returns {Child[]} */
+function childrenOf({ className, config }, object) {
+  const given = object.get('config');
+  const cell = CELLS.get(className);
+  /** @type {Child[]} */
+  let found;
+  if (graphForm(object)) {
+    const items = objectsIn(isMap(given) ? given.get('layers') : given);
+    found = listed('layers', items.filter((item) => {
+      const own = classOf(item, 'layers');
+      const input = own?.name === 'InputLayer' && !config.has('input_layers');
+      return (own?.kind === 'layer' || own?.kind === 'model') && !input;
+    }));
+  } else if (cell) found = [{ at: 'cell', name: snake(cell), object: made(cell, config) }];
+  else if (className === 'MultiHeadAttention' || className === 'GroupQueryAttention') found = projections(config);
+  else if (className === 'StackedRNNCells') found = listed('cells', objectsIn(config.get('cells')));
+  else if (className === 'Bidirectional') found = directions(config);
+  else {
+    const slots = kindsOf(className).size ? ['layer', 'cell'] : [];
+    found = slots.flatMap((at) => {
+      const item = config.get(at);
+      return isMap(item) && isObject(item) ? [{ at, name: nameOf(item), object: item }] : [];
+    });
   }
-  const slot = record.class === 'Bidirectional' && key === 'forward_layer' ? 'layer' : key;
-  const found = record.sublayers?.find((sub) => sub.slot === slot) ?? (key === 'backward_layer' ? record.sublayers?.find((sub) => sub.slot === 'layer') : undefined);
-  if (!found) return null;
-  return record.trainable === false ? { ...found, trainable: false } : found;
+  const seeded = config.has('seed') && kindsOf(className).has('layer');
+  return seeded ? [...found, { at: 'seed_generator', name: 'seed_generator', object: made('SeedGenerator', new Map()) }] : found;
 }
 
-/**
- * The layer of a model that a group below `layers` holds: by its name, or by its class and how many came before.
- * @param {Record_ | null} record of the model @param {string} key @param {string | null} name
- * @returns {Record_ | null}
- */
-export function layerOf(record, key, name) {
-  const layers = (record?.layers ?? []).filter((layer) => !layer.implied);
-  const inherit = (/** @type {any} */ layer) => (layer && record?.trainable === false ? { ...layer, trainable: false } : layer ?? null);
-  if (name !== null) return inherit(layers.find((layer) => layer.name === name));
-  /** @type {Map<string, number>} */
-  const used = new Map();
-  for (const layer of layers) {
-    const base = snakeCase(layer.class ?? '');
-    const number = used.get(base) ?? 0;
-    used.set(base, number + 1);
-    if (key === (number ? `${base}_${number}` : base)) return inherit(layer);
+/** @param {string} path @param {string} name @param {LooseMap} object @param {number} depth @param {Map<string, Owner>} found */
+function walk(path, name, object, depth, found) {
+  if (depth > DEEPEST) return;
+  const config = object.get('config');
+  const owner = { name, className: withoutPackage(String(object.get('class_name'))), config: isMap(config) ? config : new Map() };
+  if (path) found.set(path, owner);
+  for (const child of childrenOf(owner, object)) {
+    walk([path, child.at].filter(Boolean).join('/'), [name, child.name].filter(Boolean).join('/'), child.object, depth + 1, found);
   }
-  return null;
+}
+
+/** What a model's config says of the objects of the model, by their paths in `.weights.h5`. @param {Loose} value @returns {Map<string, Owner>} */
+export function ownersOf(value) {
+  /** @type {Map<string, Owner>} */
+  const found = new Map();
+  walk('', '', isMap(value) && isObject(value) ? value : made('Functional', value), 0, found);
+  const compiled = isMap(value) ? value.get('compile_config') : undefined;
+  const optimizer = isMap(compiled) ? compiled.get('optimizer') : undefined;
+  const config = isMap(optimizer) && isObject(optimizer) ? optimizer.get('config') : undefined;
+  if (!isMap(optimizer) || !isMap(config)) return found;
+  const name = config.get('name');
+  return found.set('optimizer', { name: typeof name === 'string' ? name : 'optimizer', className: String(classOf(optimizer)?.name), config });
 }

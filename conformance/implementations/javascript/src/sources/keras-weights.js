@@ -2,11 +2,15 @@
 import { refuse } from '../findings.js';
 import { decodeUtf8 } from '../text.js';
 import { stringsOf } from './hdf5/objects.js';
-import { layerOf, optimizerVariables, partOf, variablesOf } from './keras-variables.js';
+import { isInt4, variablesOf } from './keras-variables.js';
 /** @typedef {import('./hdf5/file.js').Hdf5File} Hdf5File */
 /** @typedef {import('./hdf5/objects.js').Hdf5Object} Hdf5Object */
-/** @typedef {import('./keras-variables.js').Record_} Record_ */
-/** @typedef {{ name?: string, keras?: string, role: string }} Naming */
+/** @typedef {import('./keras-variables.js').Owner} Owner */
+/** @typedef {{ name?: string, keras?: string, role: string, packing?: string }} Naming */
+
+const TOP_LEVEL = 'top_level_model_weights';
+const METRICS = new Set(['metrics', '_metrics', 'compile_metrics', '_compile_metrics']);
+const PACKED = new Set(['kernel', 'embeddings', 'reverse_embeddings']);
 
 /** @param {Hdf5Object} object @param {string} name @returns {Promise<Uint8Array[] | null>} null where there is no such attribute */
 async function strings(object, name) {
@@ -57,164 +61,150 @@ export async function namesAttribute(object, name) {
 /** @param {string} name */
 const withoutNumber = (name) => name.replace(/:[0-9]+$/, '');
 
-/** Roles by names. @param {string} path @param {string} name */
-function roleByName(path, name) {
-  const segments = path.split('/');
-  if (segments.includes('optimizer_weights') || segments.includes('optimizer')) return 'optimizer';
-  if (segments.includes('metrics') || segments.includes('compile_metrics')) return 'metric';
-  const last = /** @type {string} */ (name.split('/').at(-1));
-  if (last === 'moving_mean' || last === 'moving_variance') return 'non-trainable';
-  return last === 'seed_generator_state' || last === 'StateVar' ? 'rng' : 'other';
+/** @param {string} variable */
+function roleByName(variable) {
+  if (variable === 'moving_mean' || variable === 'moving_variance') return 'non-trainable';
+  return variable === 'seed_generator_state' || variable === 'StateVar' ? 'rng' : 'other';
 }
 
-/** All records of layers by name; null for a name that two have. @param {Record_ | null} record @param {boolean} frozen @param {Map<string, Record_ | null>} found */
-function collect(record, frozen, found) {
-  for (const layer of [...(record?.layers ?? []), ...(record?.sublayers ?? [])]) {
-    const own = frozen || layer.trainable === false;
-    if (layer.name) found.set(layer.name, found.has(layer.name) ? null : own ? { ...layer, trainable: false } : layer);
-    collect(layer, own, found);
+/** @typedef {{ path: string, layer: string, name: string }} Weight  A weight that a file lists: its dataset, its layer and its name there. */
+
+/** The last part of a weight's name. @param {Weight} weight */
+const variableOf = ({ name }) => name.slice(name.lastIndexOf('/') + 1);
+
+/** What a weight's name says it belongs to. @param {Weight} weight */
+const ownerOf = ({ name, layer }) => name.slice(0, Math.max(0, name.lastIndexOf('/'))) || layer;
+
+/** Roles by dataset, where the weight's layer is known and has just these variables. @param {Weight[]} weights @param {Map<string, Owner>} owners by path */
+function groupRoles(weights, owners) {
+  const byName = new Map([...owners.values()].map((owner) => [owner.name, owner]));
+  /** @type {Map<string, Weight[]>} */
+  const groups = new Map();
+  for (const weight of weights) {
+    const key = JSON.stringify([weight.layer, ownerOf(weight)]);
+    groups.set(key, [...(groups.get(key) ?? []), weight]);
   }
-  return found;
+  /** @type {Map<string, string>} */
+  const roles = new Map();
+  for (const [key, owned] of groups) {
+    const [layer, name] = JSON.parse(key);
+    const owner = byName.get(`${layer}/${name}`) ?? byName.get(name) ?? (name === layer ? byName.get(layer) : undefined);
+    const variables = owner && variablesOf(owner.className, owner.config, owned.length);
+    const known = new Map((variables ?? []).map((variable) => [variable.name, variable.role]));
+    const found = new Set(owned.map(variableOf));
+    if (!known.size || found.size !== known.size || [...found].some((variable) => !known.has(variable))) continue;
+    for (const weight of owned) roles.set(weight.path, String(known.get(variableOf(weight))));
+  }
+  return roles;
 }
 
-/** Weights of Keras's layers that training never changes. */
-const FROZEN = new Set(['moving_mean', 'moving_variance', 'mean', 'variance', 'count', 'vector_u', 'seed_generator_state']);
+/** @param {string} group @param {string} name */
+const join = (group, name) => (group ? `${group}/${name}` : name);
 
-/** The role of a weight of a layer group. @param {string} path @param {string} weight @param {string} group @param {Map<string, Record_ | null>} layers */
-function groupRole(path, weight, group, layers) {
-  const byName = roleByName(path, weight);
-  const [layer] = [...weight.split('/').slice(0, -1).reverse(), group].map((name) => layers.get(name)).filter((record) => record !== undefined);
-  const outer = layers.get(group);
-  if (byName !== 'other' || !layer || layer.custom) return byName;
-  const last = /** @type {string} */ (weight.split('/').at(-1));
-  return layer.trainable === false || outer?.trainable === false || FROZEN.has(last) ? 'non-trainable' : 'trainable';
+/** The weights that the attribute of a group lists (KHF-01). @param {Hdf5File} file @param {string} path @param {string} layer @returns {Promise<Weight[]>} */
+async function weightsOf(file, path, layer) {
+  const names = (await namesAttribute(/** @type {Hdf5Object} */ (file.groups.get(path)), 'weight_names')) ?? [];
+  return names.map((name) => {
+    const own = join(path, name);
+    if (!file.datasets.has(own)) refuse('KHF-01', `${file.file.path}#${path}`, 'datasets that are there', name);
+    return { path: own, layer, name: withoutNumber(name) };
+  });
 }
 
 /**
  * Names of `keras-model` and `keras-weights`: by layer_names and weight_names (KHF-01).
- * @param {Hdf5File} file @param {string} base path of the group that has layer_names @param {Record_ | null} model
+ * @param {Hdf5File} file @param {Map<string, Owner>} owners
  * @returns {Promise<Map<string, Naming>>}
  */
-export async function groupNames(file, base, model) {
-  const at = (/** @type {string} */ name) => (base ? `${base}/${name}` : name);
-  const root = /** @type {Hdf5Object} */ (file.groups.get(base));
-  const layers = collect(model, model?.trainable === false, new Map());
-  const groups = (await namesAttribute(root, 'layer_names')) ?? [];
-  const listed = groups.map((name) => ({ layer: name, path: at(name), needed: true }));
-  if (file.groups.has(at('top_level_model_weights'))) listed.push({ layer: 'top_level_model_weights', path: at('top_level_model_weights'), needed: false });
-  if (file.groups.has('optimizer_weights')) listed.push({ layer: 'optimizer_weights', path: 'optimizer_weights', needed: false });
-  /** @type {{ path: string, name: string, layer: string }[]} */
+export async function groupNames(file, owners) {
+  const base = file.groups.has('model_weights') ? 'model_weights' : '';
+  const layers = (await namesAttribute(/** @type {Hdf5Object} */ (file.groups.get(base)), 'layer_names')) ?? [];
+  if (file.groups.has(join(base, TOP_LEVEL)) && !layers.includes(TOP_LEVEL)) layers.push(TOP_LEVEL);
+  /** @type {Weight[]} */
   const weights = [];
-  for (const { layer, path, needed } of listed) {
-    const group = file.groups.get(path);
-    const missing = (/** @type {string} */ name) => refuse('KHF-01', `${file.file.path}#${name}`, 'a group and datasets that are there', 'nothing');
-    if (!group) {
-      if (needed) missing(path);
-      continue;
-    }
-    for (const name of (await namesAttribute(group, 'weight_names')) ?? []) {
-      const own = `${path}/${name}`.replace(/\/+/g, '/');
-      if (!file.datasets.has(own)) missing(own);
-      weights.push({ path: own, name: withoutNumber(name), layer });
-    }
+  for (const layer of layers) {
+    if (!file.groups.has(join(base, layer))) refuse('KHF-01', `${file.file.path}#${base}`, 'groups that are there', layer);
+    weights.push(...(await weightsOf(file, join(base, layer), layer)));
   }
-  return named(weights, layers);
-}
-
-/** @param {{ path: string, name: string, layer: string }[]} weights @param {Map<string, Record_ | null>} layers */
-function named(weights, layers) {
-  /** @type {Map<string, number>} */
   const counts = new Map();
   for (const { name } of weights) counts.set(name, (counts.get(name) ?? 0) + 1);
-  return new Map(weights.map(({ path, name, layer }) => {
-    const unique = /** @type {number} */ (counts.get(name)) > 1 ? `${layer}/${name}` : name;
-    return [path, /** @type {Naming} */ ({ name: unique, keras: unique, role: groupRole(path, name, layer, layers) })];
-  }));
+  const roles = groupRoles(weights, owners);
+  /** @type {Map<string, Naming>} */
+  const names = new Map();
+  for (const weight of weights) {
+    const name = counts.get(weight.name) === 1 ? weight.name : `${weight.layer}/${weight.name}`;
+    names.set(weight.path, { name, keras: name, role: roles.get(weight.path) ?? roleByName(variableOf(weight)) });
+  }
+  if (!file.groups.has('optimizer_weights')) return names;
+  for (const { path, name } of await weightsOf(file, 'optimizer_weights', 'optimizer')) names.set(path, { name, keras: name, role: 'optimizer' });
+  return names;
+}
+
+/** The object whose variables a group holds. @param {string} group @returns {string | null} */
+const objectOf = (group) => (group === 'vars' ? '' : group.endsWith('/vars') ? group.slice(0, -'/vars'.length) : null);
+
+/** The role of what an object stores, by its path. @param {string} object */
+function roleByPath(object) {
+  const steps = object.split('/');
+  if (steps[0] === 'optimizer') return 'optimizer';
+  if (METRICS.has(steps[0])) return 'metric';
+  return /** @type {string} */ (steps.at(-1)).replace(/^_+/, '').startsWith('seed_generator') ? 'rng' : 'other';
+}
+
+/** The names of the objects that lead to one; null where the file has none of them. @param {string} object @param {Map<string, string>} stated @param {Set<string>} objects */
+function calledBy(object, stated, objects) {
+  if (!object) return stated.get('') ?? null;
+  const steps = object.split('/');
+  const prefixes = steps.map((_, i) => steps.slice(0, i + 1).join('/'));
+  if (!prefixes.some((prefix) => stated.has(prefix))) return null;
+  return prefixes.flatMap((prefix, i) => (objects.has(prefix) ? [stated.get(prefix) ?? steps[i]] : [])).join('/');
 }
 
 /**
  * Names of `keras-weights-v3`: by the objects along the path.
- * @param {{ file: Hdf5File }[]} shards @param {Record_ | null} model @param {{ class: string, config: any } | null} optimizer
+ * @param {{ file: Hdf5File }[]} shards @param {Map<string, Owner>} owners
  * @returns {Promise<Map<string, Naming>>}
  */
-export async function objectNames(shards, model, optimizer) {
-  /** @type {Map<string, Hdf5Object[]>} groups by path, over all shards */
-  const groups = new Map();
-  /** @type {Set<string>} */
-  const datasets = new Set();
-  for (const { file } of shards) {
-    for (const [path, group] of file.groups) groups.set(path, [...(groups.get(path) ?? []), group]);
-    for (const path of file.datasets.keys()) datasets.add(path);
-  }
+export async function objectNames(shards, owners) {
+  /** @type {Map<string, string>} what users call objects */
   const stated = new Map();
-  for (const [path, owners] of groups) {
-    if (path !== 'vars' && !path.endsWith('/vars')) continue;
-    for (const owner of owners) stated.set(path, stated.get(path) ?? (await textAttribute(owner, 'name')) ?? null);
+  /** @type {Set<string>} */
+  const objects = new Set();
+  /** @type {Map<string, { path: string, index: string }[]>} what objects store */
+  const stored = new Map();
+  for (const { file } of shards) {
+    for (const [path, group] of file.groups) {
+      const object = objectOf(path);
+      if (object === null) continue;
+      objects.add(object);
+      const name = await textAttribute(group, 'name');
+      if (name) stated.set(object, name);
+    }
+    for (const path of file.datasets.keys()) {
+      const cut = path.lastIndexOf('/');
+      const object = cut < 0 ? null : objectOf(path.slice(0, cut));
+      if (object !== null) stored.set(object, [...(stored.get(object) ?? []), { path, index: path.slice(cut + 1) }]);
+    }
   }
-  if (!model && ![...stated.values()].some((name) => name !== null)) return new Map();
-  return new ObjectNames(groups, datasets, stated, model, optimizer).all();
+  /** @type {Map<string, Naming>} */
+  const names = new Map();
+  for (const [object, own] of stored) nameObject(object, own, calledBy(object, stated, objects), matching(owners.get(object), stated.get(object)), names);
+  return names;
 }
 
-class ObjectNames {
-  /** @param {Map<string, unknown>} groups @param {Set<string>} datasets @param {Map<string, string | null>} stated @param {Record_ | null} model @param {{ class: string, config: any } | null} optimizer */
-  constructor(groups, datasets, stated, model, optimizer) {
-    this.groups = groups;
-    this.datasets = datasets;
-    this.stated = stated;
-    this.model = model;
-    this.optimizer = optimizer;
-    /** @type {Map<string, { names: string[], record: Record_ | null }>} */
-    this.known = new Map([['', { names: [], record: model }]]);
-  }
+/** What the config says of an object, unless the file calls it otherwise. @param {Owner | undefined} owner @param {string | undefined} stated */
+const matching = (owner, stated) => (owner && (stated === undefined || stated === owner.name.slice(owner.name.lastIndexOf('/') + 1)) ? owner : undefined);
 
-  /** What is known of an object by its path. @param {string} path @returns {{ names: string[], record: Record_ | null }} */
-  object(path) {
-    const known = this.known.get(path);
-    if (known) return known;
-    const cut = path.lastIndexOf('/');
-    const key = path.slice(cut + 1);
-    const above = cut < 0 ? '' : path.slice(0, cut);
-    const vars = `${path}/vars`;
-    const parent = this.object(above);
-    let found = parent;
-    if (this.groups.has(vars)) {
-      const name = this.stated.get(vars) ?? null;
-      const container = above.slice(above.lastIndexOf('/') + 1);
-      const isContainer = above !== '' && !this.groups.has(`${above}/vars`);
-      const record = isContainer && (container === 'layers' || container === '_layers') ? layerOf(parent.record, key, name) : isContainer ? null : partOf(parent.record, key);
-      found = { names: [...parent.names, name ?? record?.name ?? key], record };
-    }
-    this.known.set(path, found);
-    return found;
-  }
-
-  /** @returns {Map<string, Naming>} */
-  all() {
-    /** @type {Map<string, string[]>} datasets by the group that holds them */
-    const owned = new Map();
-    for (const path of this.datasets) {
-      const above = path.slice(0, Math.max(0, path.lastIndexOf('/')));
-      if (this.stated.has(above)) owned.set(above, [...(owned.get(above) ?? []), path]);
-    }
-    /** @type {Map<string, Naming>} */
-    const names = new Map();
-    for (const [vars, paths] of owned) {
-      const object = vars === 'vars' ? '' : vars.slice(0, -'/vars'.length);
-      const { names: above, record } = this.object(object);
-      const variables = object === 'optimizer' ? optimizerVariables(this.optimizer, paths.length) : variablesOf(object === '' ? null : record, paths.length);
-      for (const path of paths) this.name(path, above, variables, names);
-    }
-    return names;
-  }
-
-  /** @param {string} path @param {string[]} above @param {import('./keras-variables.js').Variable[] | null} variables @param {Map<string, Naming>} names */
-  name(path, above, variables, names) {
-    const number = path.slice(path.lastIndexOf('/') + 1);
-    const variable = /^[0-9]+$/.test(number) ? variables?.[Number(number)] : undefined;
-    const name = [...above, variable?.name ?? number].join('/');
-    const byName = roleByName(path, name);
-    const role = byName === 'other' || variable?.role === 'rng' ? variable?.role ?? byName : byName;
-    const made = variable !== undefined || !/^[0-9]+$/.test(number);
-    names.set(path, { name, ...(made ? { keras: name } : {}), role });
+/** @param {string} object @param {{ path: string, index: string }[]} stored @param {string | null} called @param {Owner | undefined} owner @param {Map<string, Naming>} names */
+function nameObject(object, stored, called, owner, names) {
+  const variables = (owner && variablesOf(owner.className, owner.config, stored.length)) ?? [];
+  const packed = owner && isInt4(owner.config);
+  for (const { path, index } of stored) {
+    const variable = /^[0-9]{1,9}$/.test(index) ? variables[Number(index)] : undefined;
+    if (variable && owner) {
+      const name = join(called ?? owner.name, variable.name);
+      const isPacked = packed && PACKED.has(variable.name);
+      names.set(path, { name, ...(/[0-9]$/.test(variable.name) ? {} : { keras: name }), role: variable.role, ...(isPacked ? { packing: 'int4' } : {}) });
+    } else names.set(path, { ...(called === null ? {} : { name: join(called, index) }), role: roleByPath(object) });
   }
 }

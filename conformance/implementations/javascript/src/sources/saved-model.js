@@ -67,7 +67,7 @@ function factsOf({ object, asset, variable, concrete_function: concrete, registe
   return {
     ...(object?.identifier ? { identifier: object.identifier } : {}),
     ...(registered ? { registered_name: registered } : {}),
-    ...(asset?.index ? { asset: asset.index } : {}),
+    ...(asset ? { asset: asset.index ?? 0 } : {}),
     ...(concrete?.name ? { function: concrete.name } : {}),
     ...(variable ? { dtype: dtypeName(variable.dtype ?? 0), name: variable.name ?? '', trainable: variable.trainable ?? false } : {}),
     ...(shape ? { shape } : {}),
