@@ -1,4 +1,4 @@
-"""The writer × reader matrix: each implementation writes bundles, and each reads all of them.
+"""The matrix of writers and readers: each implementation writes bundles, each reads all of them.
 
 What is written are the sound cases of the role Writer, in both layouts. A reader has to give, byte
 for byte, what the case says: bundle digest, files and tensors. An archive has to be the same bytes
@@ -10,6 +10,7 @@ whoever wrote it.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -107,8 +108,8 @@ def _seat(suite: Suite, party: Party, stack: ExitStack) -> _Seat:
 
 
 def _implementation(seat: _Seat) -> Json:
-    return {"name": seat.party.name, "version": seat.hello.version,
-            "language": seat.hello.language, "command": " ".join(seat.party.setup.command)}  # fmt: skip
+    who = {"name": seat.party.name, "command": shlex.join(seat.party.setup.command)}
+    return {**who, "version": seat.hello.version, "language": seat.hello.language}
 
 
 def _exchange(matrix: _Matrix, item: Item, layout: str) -> None:
@@ -123,7 +124,8 @@ def _exchange(matrix: _Matrix, item: Item, layout: str) -> None:
     _compare(matrix, item, layout, bytes_of)
     for writer, path in written.items():
         for seat in matrix.seats:
-            _read(matrix, seat, item, layout, writer, path)
+            row = {"writer": writer, "case": item.case.id, "layout": layout}
+            _read(matrix, seat, item, row, path)
             if tree(path) != bytes_of[writer]:
                 raise UsageError(f"{seat.party.name} changed what it read: {item.case.id}")
 
@@ -173,8 +175,10 @@ def _compare(
             matrix.note(matrix.writes, row, "pass")
 
 
-def _read(matrix: _Matrix, seat: _Seat, item: Item, layout: str, writer: str, path: Path) -> None:
-    row = {"writer": writer, "reader": seat.party.name, "case": item.case.id, "layout": layout}
+def _read(matrix: _Matrix, seat: _Seat, item: Item, row: Json, path: Path) -> None:
+    """Let `seat` read what was written at `path`; `row` says of which case, by whom."""
+    layout = row["layout"]
+    row = {**row, "reader": seat.party.name}
     lacking = seat.lacks("read", (item.case.features - {"source"}) | {layout})
     if lacking:
         matrix.note(matrix.reads, row, "unsupported", lacking)

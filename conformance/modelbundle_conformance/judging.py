@@ -50,17 +50,33 @@ def judge(found: Array, golden: Array, precision: str, *, exact: bool) -> Judgem
         return _discrete(found, golden)
     if found.dtype not in LEAST_NORMAL:
         return Judgement("fail", f"{found.dtype} for a float")
-    y, g = floats(found.data, found.dtype), floats(golden.data, golden.dtype)
-    places = _finite(y, g)
-    if places is None:
+    pair = _Pair.of(found, golden)
+    if pair is None:
         return Judgement("fail", "NaN or infinity at other places")
-    if exact:
-        wrong = sum(y[at] != g[at] for at in places)
-        return Judgement("fail", f"{wrong} elements differ of an exact vector") if wrong else (
-            Judgement("pass"))  # fmt: skip
-    if not golden.channels:
-        return Judgement("fail", "the vector has no channels: it can pass nothing")
-    return _by_ratios(found.dtype, y, g, places, golden, precision)
+    return _exact(pair) if exact else _by_ratios(pair, golden, precision)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """An output and the golden one, where both are finite, and the dtype of the first."""
+
+    dtype: str
+    y: Sequence[float]
+    g: Sequence[float]
+    places: Sequence[int]
+
+    @classmethod
+    def of(cls, found: Array, golden: Array) -> _Pair | None:
+        """None where NaN or an infinity stand at other places (step 1)."""
+        y, g = floats(found.data, found.dtype), floats(golden.data, golden.dtype)
+        places = _finite(y, g)
+        return None if places is None else cls(found.dtype, y, g, places)
+
+
+def _exact(pair: _Pair) -> Judgement:
+    wrong = sum(pair.y[at] != pair.g[at] for at in pair.places)
+    reason = f"{wrong} elements differ of an exact vector" if wrong else ""
+    return Judgement("fail" if wrong else "pass", reason)
 
 
 def floats(data: bytes, dtype: str) -> tuple[float, ...]:
@@ -96,17 +112,16 @@ def _kind(value: float) -> int:
     return 2 if math.isnan(value) else 0 if math.isfinite(value) else 1 if value > 0 else -1
 
 
-def _by_ratios(
-    dtype: str, y: Sequence[float], g: Sequence[float], places: Sequence[int], golden: Array,
-    precision: str,
-) -> Judgement:  # fmt: skip
+def _by_ratios(pair: _Pair, golden: Array, precision: str) -> Judgement:
     """Steps 2 to 4; what fails as float32 is told with the precision that would explain it."""
-    largest, mean = _ratios(dtype, y, g, places, sigmas(golden, places, precision))
+    if not golden.channels:
+        return Judgement("fail", "the vector has no channels: it can pass nothing")
+    largest, mean = _ratios(pair, sigmas(golden, pair.places, precision))
     if largest <= MAX_RATIO and mean <= RMS_RATIO:
         return Judgement("pass", "", largest, mean)
-    reason = f"{largest:.3g} σ at most, {mean:.3g} σ root mean square"
+    reason = f"{largest:.3g} sigma at most, {mean:.3g} sigma root mean square"
     for other in EXPLAINING if precision == "float32" else ():
-        most, usual = _ratios(dtype, y, g, places, sigmas(golden, places, other))
+        most, usual = _ratios(pair, sigmas(golden, pair.places, other))
         if most <= MAX_RATIO and usual <= RMS_RATIO:
             reason += f"; as {other} it would pass: {other} was used for float32"
             break
@@ -114,7 +129,7 @@ def _by_ratios(
 
 
 def sigmas(golden: Array, places: Sequence[int], precision: str) -> list[float]:
-    """Step 2: σ of the elements at `places`, at least a tenth of their median."""
+    """Step 2: the sigma of the elements at `places`, at least a tenth of their median."""
     zeros = (0.0,) * (1 + max(places, default=0))
     st, ab, acc, mm, wt = (golden.channels.get(name, zeros) for name in CHANNELS)
     a, b, m, w = PROFILES[precision]
@@ -123,13 +138,11 @@ def sigmas(golden: Array, places: Sequence[int], precision: str) -> list[float]:
     return [max(sigma, least) for sigma in plain]
 
 
-def _ratios(
-    dtype: str, y: Sequence[float], g: Sequence[float], places: Sequence[int],
-    deviations: Sequence[float],
-) -> tuple[float, float]:  # fmt: skip
+def _ratios(pair: _Pair, deviations: Sequence[float]) -> tuple[float, float]:
     """Step 3: the largest ratio, and their root mean square."""
-    tiny = LEAST_NORMAL[dtype]
-    ratios = [_ratio(y[i], g[i], tiny, s) for i, s in zip(places, deviations, strict=True)]
+    tiny = LEAST_NORMAL[pair.dtype]
+    places = zip(pair.places, deviations, strict=True)
+    ratios = [_ratio(pair.y[at], pair.g[at], tiny, sigma) for at, sigma in places]
     mean = math.sqrt(math.fsum(r * r for r in ratios) / len(ratios)) if ratios else 0.0
     return max(ratios, default=0.0), mean
 

@@ -1,6 +1,6 @@
-"""The parts of the page about several implementations and engines: who reads whom, who is how exact.
+"""The parts of the page about several implementations and engines: who reads whom, how exactly.
 
-`writers` is the writer × reader matrix of a report, `engines` a table of engine, device and
+`writers` is the matrix of writers and readers of a report, `engines` a table of engine, device and
 precision, with a plot of the errors in each row: inline SVG on a logarithmic axis.
 
     sections = [*writers(report), *engines(report)]
@@ -19,7 +19,7 @@ from modelbundle_conformance.scoring import BAD
 
 _WIDTH, _HEIGHT = 320, 44
 _LEAST, _MOST = 1e-3, 1e6
-"""Ends of the axis, in σ; what lies beyond is drawn at the end."""
+"""Ends of the axis, in sigma; what lies beyond is drawn at the end."""
 
 
 def writers(report: Json) -> Iterator[str]:
@@ -67,10 +67,11 @@ def engines(report: Json) -> Iterator[str]:
         groups[row["engine"], row["device"], row["precision"]].append(row)
     if not groups:
         return
-    yield "<h2>Engines</h2><p>Outputs held against golden vectors. Each dot is an output: above, its "
-    yield f"largest error, which may be {MAX_RATIO:g} σ; below, the root mean square of its "
-    yield f"errors, which may be {RMS_RATIO:g} σ. σ follows from weights and precision.</p>"
-    yield _head(["Engine", "Device", "Precision", "Outputs", "Largest", "RMS", "Errors in σ"])
+    yield "<h2>Engines</h2><p>Outputs held against golden vectors. Each dot is an output: above, "
+    yield f"its largest error, which may be {MAX_RATIO:g} &sigma;; below, the root mean square "
+    yield f"of its errors, which may be {RMS_RATIO:g} &sigma;. "
+    yield "&sigma; follows from the weights and the precision.</p>"
+    yield _head(["Engine", "Device", "Precision", "Outputs", "Largest", "RMS", "Errors in sigma"])
     for key in sorted(groups):
         yield _engine(key, groups[key])
     yield "</tbody></table>"
@@ -109,7 +110,7 @@ def plot(largest: list[float], mean: list[float]) -> str:
     """Two strips of dots on one logarithmic axis, with the limit of each; empty without values."""
     if not largest and not mean:
         return ""
-    told = f"largest error {_worst(largest)} σ, root mean square {_worst(mean)} σ"
+    told = f"largest error {_worst(largest)} sigma, root mean square {_worst(mean)} sigma"
     ticks = "".join(
         f'<text x="{_x(10.0**power):.1f}" y="{_HEIGHT - 2}">{_label(power)}</text>'
         for power in range(-3, 7, 3)

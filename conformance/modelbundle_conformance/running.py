@@ -67,8 +67,9 @@ def _request(run: operations.Operation, vector: Vector, folder: Path) -> Path:
     folder.mkdir()
     rows, data = [], bytearray()
     for array in vector.inputs:
-        rows.append({"name": array.name, "dtype": array.dtype, "shape": list(array.shape),
-                     "file": "inputs.bin", "offset": len(data), "length": len(array.data)})  # fmt: skip
+        where = {"file": "inputs.bin", "offset": len(data), "length": len(array.data)}
+        what = {"name": array.name, "dtype": array.dtype, "shape": list(array.shape)}
+        rows.append(what | where)
         data += array.data
     (folder / "inputs.bin").write_bytes(data)
     path = folder / "request.json"

@@ -17,7 +17,8 @@ SCRIPT = CONFORMANCE / "mutants" / "mutants.py"
 WANTED = {
     "accept-all", "reject-all", "wrong-rule", "off-by-one", "big-endian", "ignores-digests",
     "follows-parent", "last-duplicate-wins", "ignores-must-understand", "drops-unknown-fields",
-    "wrong-order", "nan-emitter", "cached-outputs", "undeclared-tf32", "wrong-exit-code", "crash-on-unicode",
+    "wrong-order", "nan-emitter", "cached-outputs", "wrong-exit-code", "crash-on-unicode",
+    "undeclared-tf32",
 }  # fmt: skip
 
 

@@ -71,8 +71,7 @@ def test_the_lines_are_an_exchange(tmp_path: Path) -> None:
 
 
 def test_the_commands_are_understood() -> None:
-    (text,) = fences("sh")
-    for line in text.splitlines():
+    for line in "".join(fences("sh")).splitlines():
         if line.startswith("modelbundle-conformance"):
             cli._parser().parse_args(re.findall(r'"[^"]*"|\S+', line)[1:])
 

@@ -25,7 +25,7 @@ from modelbundle.packing import pack
 from modelbundle.packing.extend import extend
 
 pytestmark = [
-    pytest.mark.backends,
+    pytest.mark.frameworks,
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::UserWarning:keras"),
     pytest.mark.filterwarnings("ignore::UserWarning:tf_keras"),
@@ -33,6 +33,9 @@ pytestmark = [
 
 LIBRARIES = ("keras", "tf_keras")
 LABELS = [label for label, (_, _, shapes) in keras_zoo.LAYERS.items() if shapes]
+
+IN_CI = "gru"
+"""The rest takes minutes: `make test-backends`."""
 
 REFUSED: dict[str, str] = {}
 """Layers that no portable graph can be made of, and what is said of them."""
@@ -61,7 +64,13 @@ def saved(library: str, label: str, path: Path) -> Path:
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-@pytest.mark.parametrize("label", LABELS)
+@pytest.mark.parametrize(
+    "label",
+    [
+        pytest.param(label, marks=[] if label == IN_CI else [pytest.mark.backends])
+        for label in LABELS
+    ],
+)
 def test_a_layer(library: str, label: str, engine: EngineProcess, tmp_path: Path) -> None:
     source, portable = tmp_path / "net.modelbundle", tmp_path / "portable.modelbundle"
     pack(saved(library, label, tmp_path / "net"), source)

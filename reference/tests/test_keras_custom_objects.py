@@ -109,7 +109,7 @@ def test_a_function_called_as_an_operation_of_keras(tmp_path: Path) -> None:
     bundle = mb.open(tmp_path / "m.modelbundle")
     (needed,) = bundle.manifest.requirements.custom_objects
     assert (needed.class_name, needed.module) == ("absolute", __name__)
-    with pytest.raises(BundleError, match="SEC-03.*absolute"):
+    with pytest.raises(BundleError, match=r"SEC-03.*absolute"):
         bundle.to_keras()
     found = bundle.to_keras(custom_objects={"absolute": absolute})
     x = np.ones((2, 3), "float32")

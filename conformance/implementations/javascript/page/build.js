@@ -15,28 +15,17 @@ import { gzipSync } from 'node:zlib';
 import Ajv from 'ajv/dist/2020.js';
 import standalone from 'ajv/dist/standalone/index.js';
 import { build } from 'esbuild';
+import { withoutPairs } from '../src/schemas.js';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = resolve(HERE, '../../../..');
 const SOURCE = join(HERE, 'src');
 const RUNNER = resolve(HERE, '../run');
 const WASM = join(RUNNER, 'node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm');
-const SCHEMAS = ['manifest', 'tensor_index', 'compositions', 'topology', 'object_graph', 'golden'];
+const SCHEMAS = ['manifest', 'tensor_index', 'compositions', 'topology', 'object_graph', 'golden', 'keras_model', 'keras_training', 'stablehlo_arguments'];
 
 /** @param {string} path below the repository's root */
 const readJson = async (path) => JSON.parse(await readFile(join(ROOT, path), 'utf8'));
-
-/**
- * A schema without uniqueItems, for which Ajv compares every pair: half a minute for 100,000 names. What it says of
- * the documents of a bundle, the rules on ascending order say as well (TEN-03, TEN-05, TEN-11).
- * @param {any} schema
- * @returns {any}
- */
-function withoutPairs(schema) {
-  if (Array.isArray(schema)) return schema.map(withoutPairs);
-  if (typeof schema !== 'object' || schema === null) return schema;
-  return Object.fromEntries(Object.entries(schema).filter(([name]) => name !== 'uniqueItems').map(([name, value]) => [name, withoutPairs(value)]));
-}
 
 /** A module of compiled schemas, by name. */
 async function schemasModule() {
@@ -69,11 +58,12 @@ const virtual = (modules) => ({
 /** What a script that is part of a page says of its own address: ONNX Runtime looks for its files there, if it is not given them. */
 const NOWHERE = 'https://nowhere.invalid/';
 
-/** @param {string} entry @param {Record<string, string>} modules @returns {Promise<string>} one classic script */
-async function bundle(entry, modules) {
+/** @param {string} entry @param {Record<string, string>} modules @param {'none' | 'eof'} [licences] of what others wrote @returns {Promise<string>} one classic script */
+async function bundle(entry, modules, licences = 'none') {
   const { outputFiles } = await build({
     entryPoints: [join(SOURCE, entry)], bundle: true, write: false, format: 'iife', platform: 'browser', target: 'es2022',
-    minify: true, legalComments: 'none', charset: 'ascii', nodePaths: [join(HERE, 'node_modules')], define: { 'import.meta.url': JSON.stringify(NOWHERE) }, plugins: [virtual(modules)], logLevel: 'warning',
+    minify: true, legalComments: licences, charset: 'ascii', nodePaths: [join(HERE, 'node_modules')],
+    define: { 'import.meta.url': JSON.stringify(NOWHERE) }, plugins: [virtual(modules)], logLevel: 'warning',
   });
   // No text of the script may end its element.
   return outputFiles[0].text.trim().replaceAll('</script', '<\\/script').replaceAll('<!--', '<\\!--');
@@ -99,7 +89,7 @@ const policy = (script, style, full) => [
 /** @param {{ full?: boolean }} [options] full: with engines @returns {Promise<string>} the page */
 export async function makePage({ full = false } = {}) {
   const engines = await engineParts(full);
-  const worker = await bundle('worker.js', { 'virtual:schemas': await schemasModule(), 'virtual:runner': engines.module });
+  const worker = await bundle('worker.js', { 'virtual:schemas': await schemasModule(), 'virtual:runner': engines.module }, full ? 'eof' : 'none');
   const script = await bundle('main.js', {
     'virtual:worker': `export default ${JSON.stringify(worker)};`, 'virtual:rules': await rulesModule(),
   });

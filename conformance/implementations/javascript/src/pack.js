@@ -10,7 +10,7 @@ import { writeBundle } from './layout-writer.js';
 import { nodeDirectory } from './node.js';
 import { INDEX_FILES, MANIFEST, checkPath } from './paths.js';
 import { pieces } from './platform.js';
-import { bindRows, formRows } from './rows.js';
+import { checkBindings, formRows } from './rows.js';
 import { checkSignatures } from './sources/golden.js';
 import { readSource } from './sources/source.js';
 import { bundleDigest, planBundle } from './writer.js';
@@ -124,7 +124,7 @@ export async function specOf(platform, artifacts) {
   const sources = [];
   for (const artifact of artifacts) sources.push(await withDigests(platform, artifact));
   const formed = formRows(sources);
-  for (const artifact of artifacts) bindRows(formed, artifact);
+  for (const artifact of artifacts) checkBindings(formed, artifact);
   await checkVectors(artifacts);
   const { rows, namespaces, attributes } = formed;
   return {

@@ -85,10 +85,11 @@ class Known {
   }
 }
 
-/** The one row among candidates, if it is alike. @param {Row[]} candidates @param {Tensor} tensor */
+/** The one row among candidates that is alike. @param {Row[]} candidates @param {Tensor} tensor */
 function onlyOne(candidates, tensor) {
-  const [row, other] = new Set(candidates);
-  return row && !other && likeness(row.tensors[0].tensor) === likeness(tensor) ? row : null;
+  const own = likeness(tensor);
+  const [row, other] = new Set(candidates.filter(({ tensors: [{ tensor: first }] }) => likeness(first) === own));
+  return row && !other ? row : null;
 }
 
 /**
@@ -154,21 +155,18 @@ function nameRows(rows) {
 }
 
 /**
- * Gives rows the names that a graph has for them (SHL-03, SHL-04): a row whose Keras path, or whose own name, is that.
+ * Refuses a graph that names tensors which it does not bring as constants: names alone bind nothing (SHL-03, SHL-04).
  * @param {ReturnType<typeof formRows>} formed
  * @param {{ root: string, bindings: { name: string, dtype: string, shape: number[] }[] }} graph
  */
-export function bindRows({ rows, namespaces }, { root, bindings }) {
-  if (!bindings.length) return;
-  const keras = new Map(namespaces.filter(({ system }) => system === 'keras').flatMap(({ names }) => Object.entries(names).map(([row, name]) => [name, row])));
+export function checkBindings({ rows, namespaces }, { root, bindings }) {
+  const own = namespaces.find(({ component, system }) => component === root && system === 'stablehlo')?.names ?? {};
   const byName = new Map(rows.map((row) => [row.name, row]));
-  let own = namespaces.find(({ component, system }) => component === root && system === 'stablehlo');
-  if (!own) namespaces.push(own = { component: root, system: 'stablehlo', names: Object.create(null) });
+  const bound = new Map(Object.entries(own).map(([row, name]) => [name, byName.get(row)]));
   for (const { name, dtype, shape } of bindings) {
-    const row = byName.get(keras.get(name) ?? name);
-    if (!row) return refuse('SHL-03', root, `a row for ${name}`, 'none');
+    const row = bound.get(name);
+    if (!row) return refuse('SHL-03', root, `a tensor for ${name}`, 'none');
     if (row.dtype !== dtype || row.shape.join() !== shape.join()) refuse('SHL-04', root, `${dtype} [${shape}] for ${name}`, `${row.dtype} [${row.shape}]`);
-    /** @type {{ names: Record<string, string> }} */ (own).names[row.name] = name;
   }
   return undefined;
 }

@@ -1,4 +1,4 @@
-/** The role Validator at level Core (section 11.5). */
+/** The role Validator (section 11.5). */
 import { checkHeaders } from './archive.js';
 import { checkDirectory, checkEntry } from './directory.js';
 import { bitsOf } from './dtypes.js';
@@ -11,9 +11,6 @@ import { checkArchiveSize, openIndexes, openManifest } from './reader.js';
 /** @typedef {import('./reader.js').Bundle} Bundle */
 /** @typedef {import('./reader.js').Place} Place */
 /** @typedef {import('./schemas.js').Schemas} Schemas */
-
-/** Rows beyond which an index is not put before its schema as objects. */
-const ROWS_FOR_SCHEMA = 100_000;
 
 /** Reports a Refusal that a read threw. @param {Report} report @param {() => Promise<void>} work */
 async function reporting(report, work) {
@@ -46,7 +43,7 @@ function checkSchemas(bundle, schemas, report) {
   };
   const clean = (/** @type {string} */ path) => !report.findings.some(({ place }) => place.split(/[#@]/, 1)[0] === path);
   if (clean(MANIFEST)) check('manifest', MANIFEST, JSON.parse(new TextDecoder().decode(bundle.manifestBytes)));
-  if (bundle.index && bundle.index.count <= ROWS_FOR_SCHEMA && clean(TENSORS)) {
+  if (bundle.index && clean(TENSORS)) {
     check('tensor_index', TENSORS, bundle.index.decoded());
   }
   if (bundle.compositions && clean(COMPOSITIONS)) check('compositions', COMPOSITIONS, bundle.compositions);

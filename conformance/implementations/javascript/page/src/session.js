@@ -37,8 +37,8 @@ export const schemas = {
   },
 };
 
-/** What validate() holds a bundle to: the whole bundle, without a comparison of sources with their formats. */
-const LEVEL = 'Core';
+/** What validate() holds a bundle to: all of it, sources compared with their formats. */
+const LEVEL = 'Full';
 const NOTIFY_MS = 100;
 /** More naming systems than a person reads. */
 const MOST_NAMESPACES = 256;
@@ -133,7 +133,7 @@ export class Session {
     this.before = this.meter.bytes;
     this.expected = this.bytesToCheck();
     try {
-      const { report } = await validateBundle(platform, this.place, { schemas });
+      const { report } = await validateBundle(platform, this.place, { schemas, sources: true });
       return { ...judged(report), level: LEVEL, traffic: this.traffic };
     } finally {
       this.expected = 0;

@@ -38,7 +38,7 @@ async function opened(path, work) {
 
 const checked = (/** @type {string} */ path) => opened(path, (bundle) => check(bundle, schemas));
 
-for (const name of ['convolutional', 'recurrent', 'masked', 'siamese', 'sequential']) {
+for (const name of ['convolutional', 'recurrent', 'masked', 'siamese', 'layers', 'sequential']) {
   test(`${name}: TensorFlow.js computes what the golden vectors say`, async () => {
     const answer = await checked(fixture(name));
     assert.deepEqual(schemas.errors('load-check', answer), []);
@@ -85,7 +85,7 @@ test('a weight whose bytes are not those of its digest is refused', async () => 
 test('what TensorFlow.js does not have is listed, and nothing is tried', async () => {
   const { ran, ok, rows: [row] } = await checked(fixture('unlike'));
   assert.deepEqual([ran, ok, row.status], [false, false, 'not run']);
-  assert.match(String(row.reason), /attention: MultiHeadAttention is not one that this program maps/);
+  assert.match(String(row.reason), /unit: UnitNormalization is not one that this program maps/);
 });
 
 test('run answers with the outputs, of given inputs and of those of the vector', () => opened(fixture('sequential'), async (bundle) => {
