@@ -23,12 +23,16 @@ _Made = TypeVar("_Made")
 _WAITING = "uninitialized_variables"
 """Where Keras remembers variables that have no value yet."""
 
+_GENERATOR = "global_seed_generator"
+"""Where Keras keeps the random generator of operations that were given none."""
+
 
 @contextmanager
 def without_values() -> Iterator[None]:
     """Within it, Keras makes variables whose initialisers have not run.
 
     Keras is not left to remember them: it would run their initialisers later, over the values.
+    The random generator of all of Keras, which a layer can be the first to use, gets its state.
     """
     from keras import StatelessScope
     from keras.src.backend.common import global_state
@@ -39,6 +43,9 @@ def without_values() -> Iterator[None]:
             yield
     finally:
         global_state.set_global_attribute(_WAITING, waiting)
+        generator = global_state.get_global_attribute(_GENERATOR)
+        if generator is not None:
+            initialise([generator.state])
 
 
 def build(make: Callable[[], _Made], *, undo: Callable[[], None] = lambda: None) -> _Made:
@@ -69,6 +76,24 @@ def uncollected() -> Iterator[None]:
 def is_empty(variable: Any) -> bool:
     """Whether a variable has no value yet."""
     return variable._value is None
+
+
+@contextmanager
+def as_made(layers: Iterable[Any]) -> Iterator[None]:
+    """Within it, weights that were frozen after they were made get values as before that.
+
+    TensorFlow fixes with the value whether gradients reach a variable at all, and Keras freezes
+    a layer by a flag of its own that can be taken back.
+    """
+    made = (variable for layer in layers for variable in layer._trainable_variables)
+    frozen = [variable for variable in made if is_empty(variable) and not variable.trainable]
+    try:
+        for variable in frozen:
+            variable.trainable = True
+        yield
+    finally:
+        for variable in frozen:
+            variable.trainable = False
 
 
 def initialise(variables: Iterable[Any]) -> None:

@@ -103,9 +103,11 @@ def _build_optimizer(model: Any, variables: Sequence[Any]) -> None:
 
 def _build_metrics(model: Any, built: Mapping[str, Any], resolve: Resolve) -> None:
     """Metrics as Keras resolved them: `accuracy` is one of three, which depends on the data."""
+    from keras.src.trainers.compile_utils import CompileMetrics
+
+    if model._compile_metrics is None:  # Keras goes on with those of an earlier `compile`
+        model._compile_metrics = CompileMetrics(None, None, output_names=model.output_names)
     compiled = model._compile_metrics
-    if compiled is None:
-        return
     compiled._flat_metrics, compiled._flat_weighted_metrics = (
         [_metrics(item, resolve) for item in built[key]] for key in ("metrics", "weighted_metrics")
     )
@@ -118,7 +120,28 @@ def _metrics(item: Mapping[str, Any] | None, resolve: Resolve) -> Any:
 
     if item is None:
         return None
-    return MetricsList([resolve(each) for each in item["metrics"]], output_name=item["output"])
+    metrics = [_resolved(each, resolve) for each in item["metrics"]]
+    return MetricsList(metrics, output_name=item["output"])
+
+
+def _resolved(item: Any, resolve: Resolve) -> Any:
+    """A loss or metric; those around a function are made here.
+
+    Keras takes every text in their configs for the name of a custom object that has it, and they
+    are called as their function is.
+    """
+    from keras.metrics import MeanMetricWrapper
+    from keras.src.losses.losses import LossFunctionWrapper
+
+    wrappers = {found.__name__: found for found in (MeanMetricWrapper, LossFunctionWrapper)}
+    is_own = isinstance(item, Mapping) and str(item.get("module")).startswith("keras.")
+    if not is_own or (made := wrappers.get(item["class_name"])) is None:
+        return resolve(item)
+    config = {
+        key: resolve(value) if isinstance(value, dict) else value
+        for key, value in item["config"].items()
+    }
+    return made(**config)
 
 
 def _output_names(model: Any, outputs: int) -> Any:
@@ -139,7 +162,7 @@ def _build_losses(model: Any, losses: Sequence[Mapping[str, Any]], resolve: Reso
     compiled.build(outputs, outputs)
     made = type(compiled).Loss
     compiled._flat_losses = [
-        made(tuple(item["path"]), resolve(item["object"]), item["weight"], item["name"])
+        made(tuple(item["path"]), _resolved(item["object"], resolve), item["weight"], item["name"])
         for item in losses
     ]
 

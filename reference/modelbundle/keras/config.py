@@ -1,21 +1,22 @@
 """The config of a live Keras object as `config.json` of a captured model holds it.
 
-It is what Keras would write, with five differences: how the model was compiled stands in
-`training.json`; names that configs of layers leave out stand beside them (`names_beside`); shared
+It is what Keras would write, with six differences: how the model was compiled stands in
+`training.json`; arguments that Keras leaves out of configs are in them (`completing`); names that configs of layers leave out stand beside them (`names_beside`); shared
 objects are numbered in order of appearance, not by address; tuples in the configs of classes that
 are not Keras's own are tagged, for Keras's own take lists; and what JSON has no word for is tagged
-(`sources.keras.exact_values`).
+(`sources.keras.exact_values`). Dtype policies are values and never numbered.
 
     data = config_of(model)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from modelbundle.core.findings import BundleError, Finding, checks, clip
 from modelbundle.keras import names_beside
+from modelbundle.keras.completing import completed
 from modelbundle.keras.variables import layers
 from modelbundle.sources.keras import exact_values
 from modelbundle.sources.keras.builtins import is_home
@@ -31,7 +32,7 @@ def config_of(target: Any, place: str, *, compiled: bool = True) -> bytes:
     from keras.src.saving.serialization_lib import ObjectSharingScope
 
     try:
-        with ObjectSharingScope():
+        with ObjectSharingScope(), completed():
             config = _serialized(target)
     except Exception as error:
         raise _refusal(target, place, error) from error
@@ -92,9 +93,14 @@ def renumbered(config: Any) -> Any:
         groups.setdefault(item[_SHARED], []).append(item)
     numbers: dict[int, int] = {}
     for number, items in groups.items():
-        if len(items) > 1 and all(item == items[0] for item in items):
+        if len(items) > 1 and not _is_policy(items[0]) and all(i == items[0] for i in items):
             numbers[number] = len(numbers)
     return _numbered(config, numbers)
+
+
+def _is_policy(item: Mapping[str, Any]) -> bool:
+    """Whether an object is a dtype policy, which layers share or not without any difference."""
+    return is_home(str(item.get("module"))) and item["class_name"].endswith("DTypePolicy")
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:

@@ -62,11 +62,14 @@ def export(
     or `saved_model` (a directory); without it the end of `path` tells. `component` names the model
     where there are several. `custom_objects` and `allow_unsafe` are those of `to_keras`.
 
-    Raises `FileExistsError` where something is at `path`, `ValueError` for an unknown format,
+    Raises `FileNotFoundError` where the directory of `path` is not there, `FileExistsError` where
+    something is at `path`, `ValueError` for an unknown format,
     `BundleError` as `to_keras` does where the model has to be restored, `ImportError` where that
     needs a framework that is missing.
     """
     target = Path(path)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"there is no directory {str(target.parent)!r} to write in")
     form = format or _told_by(target)
     if form not in FORMATS:
         raise ValueError(f"no format {form!r}; there are {', '.join(FORMATS)}")

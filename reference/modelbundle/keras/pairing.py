@@ -81,7 +81,7 @@ def _check_names(
     for item in lacking[:MAX_FINDINGS]:
         merged = not saved.captured and item.name.rpartition("/")[2] in _MERGED
         if item.role in WEIGHTS | roles and not merged:
-            hint = "the bundle holds the architecture alone: use clone()" if not roles else ""
+            hint = "" if roles & WEIGHTS else "the bundle holds no weights: use clone()"
             expected = f"a tensor for the {item.role} variable {clip(item.name)}"
             yield Finding("RST-02", saved.place, expected, "none", hint)
     for tensor in left[:MAX_FINDINGS]:

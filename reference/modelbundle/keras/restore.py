@@ -19,7 +19,7 @@ from modelbundle.core.findings import BundleError, settle
 from modelbundle.keras import legacy, names_beside
 from modelbundle.keras.asset_loading import load_assets
 from modelbundle.keras.assigning import assign
-from modelbundle.keras.building import build, initialise, surroundings, uncollected
+from modelbundle.keras.building import as_made, build, initialise, surroundings, uncollected
 from modelbundle.keras.compiling import compile_model
 from modelbundle.keras.custom_objects import check_harmless, check_resolvable, given
 from modelbundle.keras.pairing import ROLES, TRAINING, WEIGHTS, pair
@@ -203,8 +203,9 @@ def _fill(target: Any, saved: Saved, roles: frozenset[str]) -> None:
     """
     items = [item for item in owned(target) if item.role in roles]
     pairs = pair(target, items, saved, roles)
-    assign(saved.bundle, [(item.variable, tensor) for item, tensor in pairs])
-    initialise(item.variable for item in items)
+    with as_made(layers(target).values()):
+        assign(saved.bundle, [(item.variable, tensor) for item, tensor in pairs])
+        initialise(item.variable for item in items)
     for item, tensor in pairs if saved.captured else ():
         if tensor.role in WEIGHTS and item.role != tensor.role:
             item.variable.trainable = tensor.role == "trainable"

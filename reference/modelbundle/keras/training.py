@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from modelbundle.core.findings import BundleError, Finding, checks, clip
+from modelbundle.keras.completing import completed
 from modelbundle.keras.config import exact
 from modelbundle.sources.keras.captured import TRAINING_MARK, VERSION
 
@@ -32,7 +33,7 @@ def training_of(target: Any, place: str) -> bytes | None:
 
     optimizer, losses = target.optimizer, getattr(target, "_compile_loss", None)
     metrics = getattr(target, "_compile_metrics", None)
-    with ObjectSharingScope():
+    with ObjectSharingScope(), completed():
         found = {
             TRAINING_MARK: VERSION,
             "compile_config": _serialized(target.get_compile_config, "compile", place),

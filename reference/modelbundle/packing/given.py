@@ -46,13 +46,16 @@ def artifacts(
 
     A mapping gives live objects by root. `include` is for live objects; see `capture`. With a
     folder `graphs`, each live model has its traced graph beside it. Raises `BundleError` where a
-    source is refused, and `ValueError` for a root that cannot be given.
+    source is refused, `TypeError` for an object that is none, and `ValueError` for a root that cannot
+    be given.
     """
     for root, source in _rooted(given):
         if is_live(source):
             yield _captured(source, root or ROOT, include, traced=graphs is not None)
             if graphs is not None:
                 yield _traced(source, root or ROOT, graphs)
+        elif not isinstance(source, str | Path):
+            raise TypeError(_unpackable(source))
         elif include is not None or graphs is not None:
             option = "include" if include is not None else "graph=True"
             raise ValueError(f"{option} is for live models, which {source} is not")
@@ -68,10 +71,21 @@ def _rooted(given: Any) -> list[tuple[str, Any]]:
         return [(str(root), source) for root, source in given.items()]
     if isinstance(given, str | Path) or is_live(given):
         return [("", given)]
+    if not isinstance(given, Iterable):
+        raise TypeError(_unpackable(given))
     items = list(given)
     if sum(map(is_live, items)) > 1:
         raise ValueError("give several live models as a mapping: {'a': model_a, 'b': model_b}")
     return [("", item) for item in items]
+
+
+def _unpackable(source: Any) -> str:
+    """What to say of an object that is neither a path nor a live layer or model."""
+    hint = ""
+    if "Optimizer" in {base.__name__ for base in type(source).__mro__}:
+        hint = ": compile a model with it and pack the model"
+    found = f"a {type(source).__name__}"
+    return f"give a path, or a layer or model of Keras, or several of them, not {found}{hint}"
 
 
 def _captured(source: Any, root: str, include: Iterable[str] | None, *, traced: bool) -> Artifact:

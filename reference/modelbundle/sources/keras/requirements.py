@@ -187,7 +187,10 @@ def _object_hazards(value: dict[str, Any], slot: str) -> Iterator[tuple[str, str
     if name == "__lambda__":
         yield "lambda", "bytecode of a Python lambda"
     elif name == "function":
-        function, module = _text(value.get("config")) or "", _text(value.get("module")) or "builtins"
+        function, module = (
+            _text(value.get("config")) or "",
+            _text(value.get("module")) or "builtins",
+        )
         registered = ">" in function and module == "builtins"
         if not registered and not is_function(function, module):
             yield "function", f"{module}.{function}"

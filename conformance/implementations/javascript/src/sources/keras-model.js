@@ -138,6 +138,9 @@ class KerasModel {
     const facts = /** @type {Facts} */ (/** @type {unknown} */ (value));
     const inOrder = SELECTION.filter((part) => facts.selection.includes(part));
     if (inOrder.join() !== facts.selection.join()) refuse('KMD-01', `${path}#/selection`, inOrder.join(), facts.selection);
+    (facts.bound ?? []).forEach((name, i, all) => {
+      if (i && compareText(all[i - 1], name) >= 0) refuse('KMD-01', `${path}#/bound/${i}`, 'names ascending', name);
+    });
     facts.tensors.forEach(({ name }, i) => {
       if (i && compareText(facts.tensors[i - 1].name, name) >= 0) refuse('KMD-01', `${path}#/tensors/${i}`, 'names ascending', name);
     });

@@ -280,7 +280,7 @@ class SavedModel {
     if (checkpoint) artifact.tensors.push(...checkpoint.tensors);
     const version = graphs.map(({ info }) => info?.version).find(Boolean);
     artifact.addComponent(root, 'tensorflow.saved_model', files, {
-      tags: graphs.map(({ info }) => [...(info?.tags ?? [])].sort(compareText)).sort((a, b) => compareText(a.join('\n'), b.join('\n'))),
+      tags: graphs.map(({ info }) => [...(info?.tags ?? [])].sort(compareText)),
       shards: checkpoint?.shards.length ?? 0,
       assets: [...this.assets].sort(compareText),
       ...(version ? { tensorflow_version: version } : {}),
