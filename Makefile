@@ -120,6 +120,7 @@ conformance-gpu: ## Run the GPU suite with GPU_PYTHON, which has JAX and Torch; 
 javascript: $(READY) ## Test the JavaScript implementation, at level Full (needs Node 20 and npm)
 	$(call say,The JavaScript implementation: types and tests and all cases)
 	cd conformance/implementations/javascript && npm ci --silent && npm run check && npm test
+	MODELBUNDLE_NODE=node $(PY) -m pytest -q conformance/tests/test_two_writers.py
 	cd conformance && $(CURDIR)/$(PY) -m modelbundle_conformance run --persistent --level full --jobs $(JOBS) \
 	  --tool 'node implementations/javascript/cli.js' --report $(CURDIR)/build/conformance-javascript
 

@@ -81,23 +81,6 @@ def test_training_goes_on_as_if_it_had_never_stopped(name: str, tmp_path: Path) 
     assert_same(whole, resumed)
 
 
-@pytest.mark.skipif(keras.backend.backend() != "torch", reason="a matter of Torch")
-def test_on_torch_without_a_seed_its_generator_is_for_the_caller_to_keep(tmp_path: Path) -> None:
-    import torch
-
-    whole = model("adam", seed=None)
-    train(whole)
-    train(whole)
-    half = model("adam", seed=None)
-    train(half)
-    generator = torch.get_rng_state()
-    mb.pack(half, tmp_path / "half.modelbundle")
-    resumed = mb.open(tmp_path / "half.modelbundle").to_keras()
-    torch.set_rng_state(generator)
-    train(resumed)
-    assert_same(whole, resumed)
-
-
 def test_it_would_show_if_something_were_lost(tmp_path: Path) -> None:
     whole = model(keras.optimizers.Adam())
     train(whole, epochs=2)

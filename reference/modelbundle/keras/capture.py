@@ -17,6 +17,7 @@ from typing import Any
 from modelbundle.core import canonical_json
 from modelbundle.core.blobs import Blob, BytesBlob, ComposedBlob, SliceBlob
 from modelbundle.core.findings import checks, refuse
+from modelbundle.keras import beside
 from modelbundle.keras.assets import assets_of
 from modelbundle.keras.config import config_of
 from modelbundle.keras.functions import modules_of
@@ -43,12 +44,15 @@ _FUNCTION = re.compile(rb'"class_name":"function","config":("(?:[^"\\]|\\.)*")')
 def capture(target: Any, root: str = ROOT, include: Iterable[str] = SELECTIONS) -> Tree:
     """The files of a model or layer; `include` says which of architecture, weights and training.
 
-    Raises BundleError (KMD-07 to KMD-10) where something of it cannot be captured, and
-    `ValueError` for another selection.
+    Raises BundleError (KMD-07 to KMD-10) where something of it cannot be captured, `ValueError`
+    for another selection, and `RuntimeError` while JAX trains the model. Warns (`NotCaptured`) of
+    what is left out and of what cannot be put back.
     """
     selection = _selection(include)
     if selection != ("architecture",):
         _check_built(target, root)
+        _check_values(target)
+    beside.report(target)
     found = [item for item in owned(target) if _selected(item, selection)]
     blobs = {item.name: VariableBlob(item.variable) for item in found}
     packed = {path for path, layer in layers(target).items() if _is_int4(layer)}
@@ -63,7 +67,10 @@ def capture(target: Any, root: str = ROOT, include: Iterable[str] = SELECTIONS) 
         training = training_of(target, f"{root}/{captured.TRAINING}")
         files |= {captured.TRAINING: BytesBlob(training)} if training else {}
     functions = modules_of(target, _functions_of(files))
-    files[captured.MODEL] = BytesBlob(_facts(target, selection, tensors, functions))
+    names = {id(item.variable): item.name for item in found}
+    optimizers = beside.optimizers_of(target, names) if "training" in selection else {}
+    facts = {"functions": dict(functions), "optimizers": optimizers}
+    files[captured.MODEL] = BytesBlob(_facts(target, selection, tensors, facts))
     return Tree(root, {f"{root}/{path}": files[path] for path in sorted(files)})
 
 
@@ -90,6 +97,15 @@ def _check_built(target: Any, root: str) -> None:
             "include=('architecture',) packs it as it is"
         )
         raise refuse("KMD-10", root, f"{target.name} with weights", "not built yet", hint)
+
+
+def _check_values(target: Any) -> None:
+    """Raise `RuntimeError` while the values of variables are elsewhere: JAX trains without them."""
+    if any(variable._value is None for variable in target.variables):
+        raise RuntimeError(
+            f"{target.name} has no values now: while it trains on JAX, the trainer holds them. In "
+            "a callback, pack self.model, which has them; else pack after fit()"
+        )
 
 
 def _is_int4(layer: Any) -> bool:
@@ -138,7 +154,7 @@ def _facts(
     target: Any,
     selection: Sequence[Selection],
     tensors: Iterable[CapturedTensor],
-    functions: Mapping[str, str],
+    more: Mapping[str, Mapping[str, Any]],
 ) -> bytes:
     """`model.json`: where and under which settings the model was captured, and its variables."""
     import keras
@@ -155,10 +171,11 @@ def _facts(
         "image_data_format": keras.config.image_data_format(),
         "dtype_policy": policy,
         "frozen": sorted(path for path, layer in layers(target).items() if not layer._trainable),
-        "functions": dict(functions),
+        "settings": beside.settings_of(target),
+        **more,
         "tensors": [entry.to_json() for entry in sorted(tensors, key=lambda entry: entry.name)],
     }
-    optional = {"frozen", "functions"}
+    optional = {"frozen", "functions", "settings", "optimizers"}
     known = {key: value for key, value in facts.items() if value or key not in optional}
     return canonical_json.encode(known)
 

@@ -10,9 +10,11 @@ that every variable of training exists before it gets its value; what was not bu
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 from modelbundle.keras.building import build
+from modelbundle.keras.variables import compiled_metrics, layer_metrics
 
 Resolve = Callable[[Any], Any]
 """A serialised Keras object, vetted beforehand, into the object."""
@@ -106,13 +108,25 @@ def _build_metrics(model: Any, built: Mapping[str, Any], resolve: Resolve) -> No
     from keras.src.trainers.compile_utils import CompileMetrics
 
     if model._compile_metrics is None:  # Keras goes on with those of an earlier `compile`
-        model._compile_metrics = CompileMetrics(None, None, output_names=model.output_names)
+        model._compile_metrics = CompileMetrics(None, None, output_names=getattr(model, "output_names", None))
     compiled = model._compile_metrics
     compiled._flat_metrics, compiled._flat_weighted_metrics = (
         [_metrics(item, resolve) for item in built[key]] for key in ("metrics", "weighted_metrics")
     )
     compiled._resolved_output_names = _output_names(model, len(compiled._flat_metrics))
     compiled.built = True
+
+
+def build_late(target: Any, shapes: Mapping[str, Sequence[int]]) -> None:
+    """Build the metrics that wait for data to know their shape, and had seen some.
+
+    `shapes` are those of the tensors by name: the last size is how many outputs there were.
+    """
+    for path, metric in (*compiled_metrics(target), *layer_metrics(target)):
+        held = [shape for name, shape in shapes.items() if name.startswith(f"{path}/")]
+        if held and not getattr(metric, "_built", True) and hasattr(metric, "_build"):
+            data = (None, max((shape[-1] for shape in held if shape), default=1))
+            metric._build(*[data] * len(signature(metric._build).parameters))
 
 
 def _metrics(item: Mapping[str, Any] | None, resolve: Resolve) -> Any:

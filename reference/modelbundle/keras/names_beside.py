@@ -40,6 +40,7 @@ def _children(config: Mapping[str, Any], parent: Any) -> Iterator[tuple[dict[str
     inner = config.get("config")
     if not is_home(type(parent).__module__) or not isinstance(inner, dict):
         return
+    pairs: list[tuple[Any, Any]]
     pairs = [(inner.get(key), getattr(parent, name, None)) for key, name in _HELD.items()]
     items = inner.get("layers")
     if isinstance(items, list) and "input_layers" in inner:
@@ -48,8 +49,10 @@ def _children(config: Mapping[str, Any], parent: Any) -> Iterator[tuple[dict[str
     elif isinstance(items, list):
         pairs.append((items, getattr(parent, "_layers", None)))
     for value, held in pairs:
-        several = isinstance(value, list) and isinstance(held, list) and len(value) == len(held)
-        for item, layer in zip(value, held, strict=True) if several else [(value, held)]:
+        together = [(value, held)]
+        if isinstance(value, list) and isinstance(held, list) and len(value) == len(held):
+            together = list(zip(value, held, strict=True))
+        for item, layer in together:
             if isinstance(item, dict) and isinstance(item.get("config"), dict) and layer:
                 yield item, layer
 

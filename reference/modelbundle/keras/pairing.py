@@ -101,13 +101,13 @@ def _check_fit(pairs: Pairs) -> Iterator[Finding]:
 
 
 def _is_state(item: Owned, tensor: Tensor) -> bool:
-    """Whether it is the state of a random generator of another backend, which fits as it is.
+    """Whether it is a counter or a random generator's state of another backend, as it is.
 
-    It is a seed and a counter everywhere: int64 on TensorFlow, uint32 on JAX, int32 on Torch.
+    They are int64 on TensorFlow, uint32 or int32 elsewhere; a generator has a seed and a counter.
     """
     import numpy as np
 
-    if item.role != "rng" or tuple(item.variable.shape) != tuple(tensor.shape):
+    if (item.role != "rng" and tensor.shape) or tuple(item.variable.shape) != tuple(tensor.shape):
         return False
     values, wanted = tensor.numpy(), np.dtype(item.variable._dtype)
     if values.dtype.kind not in "iu" or wanted.kind not in "iu":

@@ -10,17 +10,17 @@ compile, and do the same with what training keeps. No variable is left without a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from modelbundle.bundle import Bundle
 from modelbundle.core.findings import BundleError, settle
-from modelbundle.keras import legacy, names_beside
+from modelbundle.keras import beside, legacy, names_beside
 from modelbundle.keras.asset_loading import load_assets
 from modelbundle.keras.assigning import assign
 from modelbundle.keras.building import as_made, build, initialise, surroundings, uncollected
-from modelbundle.keras.compiling import compile_model
+from modelbundle.keras.compiling import build_late, compile_model
 from modelbundle.keras.custom_objects import check_harmless, check_resolvable, given
 from modelbundle.keras.pairing import ROLES, TRAINING, WEIGHTS, pair
 from modelbundle.keras.saved import Saved, find
@@ -45,6 +45,9 @@ def to_keras(
     their state. `dtype_policy` stands in for the global policy that was in force when the model
     was captured; it decides where a layer has none of its own.
 
+    On Torch, a Dropout without a seed takes its numbers from Torch's own generator, which no model
+    holds: training goes on bit for bit only where such layers have a seed.
+
     Raises `BundleError`: RST-01 for no config or several, RST-02 where names do not bind one to
     one, RST-03 for another shape or dtype, SEC-03 for classes or functions that are missing,
     SEC-04 for code that would run, TEN-10 for a damaged tensor; `UnsupportedError` (RST-04) for a
@@ -57,10 +60,12 @@ def to_keras(
     with _scope(saved, known, dtype_policy), uncollected():
         target = build(lambda: _made(saved, known, allow_unsafe))
         _restore_flags(target, saved)
+        beside.put_back_settings(target, saved.facts)
         load_assets(target, saved)
         _fill(target, saved, ROLES - TRAINING)
         if compile:
             _compile(target, saved, known, allow_unsafe)
+            beside.put_back_optimizers(target, saved.facts)
             _fill(target, saved, TRAINING)
     _finish(target)
     return target
@@ -82,6 +87,7 @@ def clone(
     with _scope(saved, known, dtype_policy):
         target = _made(saved, known, allow_unsafe)
         _restore_flags(target, saved)
+        beside.put_back_settings(target, saved.facts)
         load_assets(target, saved)
     return target
 
@@ -183,17 +189,36 @@ def _compile(target: Any, saved: Saved, known: Mapping[str, Any], allow_unsafe: 
     if hasattr(target, "compile_from_config"):
         with ObjectSharingScope():
             kept = sum(tensor.role == "optimizer" for tensor in saved.tensors())
-            compile_model(target, saved.training, resolve, _served(target, saved), kept)
+            served = _served(target, saved)
+            compile_model(target, saved.training, resolve, served, kept)
+            _in_order(target, served)
+            states = (t for t in saved.tensors() if t.role == "metric")
+            build_late(target, {tensor.name: tensor.shape for tensor in states})
 
 
 def _served(target: Any, saved: Saved) -> list[Any]:
     """The variables that the optimizer has slots for; none where those are all that is trained."""
     by_name = {item.name: item.variable for item in owned(target, training=False)}
+    if told := saved.training.get("trained"):
+        return [by_name[name] for name in told if name in by_name]
     slots = (t for t in saved.names("keras").values() if t.role == "optimizer")
     names = dict.fromkeys(slot.attributes["of"] for slot in slots if "of" in slot.attributes)
     found = [by_name[name] for name in names if name in by_name]
     trained = {id(variable) for variable in target.trainable_variables}
     return [] if {id(variable) for variable in found} == trained else found
+
+
+def _in_order(target: Any, served: Sequence[Any]) -> None:
+    """Bring the weights of each layer into the order of the optimizer, as far as it has them.
+
+    A layer that is quantised before it is built makes them in another order than one after.
+    """
+    order = {id(variable): number for number, variable in enumerate(served)}
+    for layer in layers(target).values():
+        own = layer._trainable_variables
+        numbers = [order.get(id(variable), -1) for variable in own]
+        if -1 not in numbers and numbers != sorted(numbers):
+            own[:] = sorted(own, key=lambda variable: order[id(variable)])
 
 
 def _fill(target: Any, saved: Saved, roles: frozenset[str]) -> None:

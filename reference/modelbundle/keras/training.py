@@ -5,6 +5,7 @@ described here as it stands, so that it can be made again without data:
 
 - `compile_config`: the arguments of `compile`, as Keras serialises them;
 - `optimizer`: the optimizer in use, which can wrap the one that was given (loss scaling);
+- `trained`: the names of the variables that the optimizer was built for, in its order;
 - `losses`, `loss_metrics`: for each built loss its place among the outputs, name, weight and
   object; the names of the trackers of single losses;
 - `metrics`: for each output its metrics and weighted metrics, built;
@@ -19,6 +20,7 @@ from typing import Any
 from modelbundle.core.findings import BundleError, Finding, checks, clip
 from modelbundle.keras.completing import completed
 from modelbundle.keras.config import exact
+from modelbundle.keras.variables import owned
 from modelbundle.sources.keras.captured import TRAINING_MARK, VERSION
 
 
@@ -43,11 +45,21 @@ def training_of(target: Any, place: str) -> bytes | None:
                 "loss": bool(getattr(losses, "built", False)),
                 "metrics": bool(getattr(metrics, "built", False)),
             },
+            "trained": _trained(target),
             "losses": _losses(losses, place),
             "loss_metrics": [metric.name for metric in getattr(losses, "metrics", ())],
             "metrics": _metrics(metrics, place),
         }
     return exact({key: value for key, value in found.items() if value is not None}, place)
+
+
+def _trained(target: Any) -> list[str] | None:
+    """What the optimizer trains, which freezing a layer does not change; None where not built."""
+    trained = getattr(target.optimizer, "_trainable_variables", ())
+    names = {id(item.variable): item.name for item in owned(target, training=False)}
+    if not trained or any(id(variable) not in names for variable in trained):
+        return None
+    return [names[id(variable)] for variable in trained]
 
 
 def _losses(losses: Any, place: str) -> list[dict[str, Any]]:

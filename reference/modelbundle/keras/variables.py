@@ -6,7 +6,8 @@ are no key. Here a name is the path of names from the object inwards:
 - a layer within a class of Keras's own is called as the config calls it (`backbone/conv1/kernel`),
   and where its constructor makes it and nobody names it, as the attribute that holds it;
 - a layer within a class of somebody else is called as the attribute that holds it (`blocks/0`),
-  since its constructor makes it anew, and Keras numbers it anew;
+  since its constructor makes it anew, and Keras numbers it anew; so are numbers in a model of
+  Keras's that it holds counted within that model (`inner/dense_1`);
 - a variable is called as Keras calls it, and by its attribute where Keras only numbered it.
 
 Two processes that build one model give equal names in equal order; no name occurs twice. A
@@ -25,6 +26,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+from modelbundle.keras.holding import outside
 from modelbundle.sources.artifact import TensorRole
 
 OPTIMIZER = "optimizer"
@@ -57,7 +59,8 @@ def owned(target: Any, *, training: bool = True) -> tuple[Owned, ...]:
     found = list(_of_layer(target, "", trained, set()))
     if training:
         weights = {id(item.variable): item.name for item in found}
-        found += _of_optimizer(getattr(target, "optimizer", None), OPTIMIZER, weights)
+        for path, optimizer in optimizers(target).items():
+            found += _of_optimizer(optimizer, path, weights)
         found += _of_compiled_metrics(target)
     return tuple(_distinct(found))
 
@@ -67,13 +70,32 @@ def layers(target: Any) -> dict[str, Any]:
     return dict(_layers(target, "", set()))
 
 
-def _layers(layer: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+def optimizers(target: Any) -> dict[str, Any]:
+    """The optimizers of a model by path: that of `compile`, and those that attributes hold."""
+    from keras import Model
+    from keras.optimizers import Optimizer
+
+    own = getattr(target, "optimizer", None)
+    found = {} if own is None else {OPTIMIZER: own}
+    seen = {id(own), *(id(inner) for _, inner in inner_optimizers(own))}
+    for path, item in leaves(target) if isinstance(target, Model) else ():
+        if isinstance(item, Optimizer) and id(item) not in seen:
+            seen.add(id(item))
+            found[path] = item
+    return found
+
+
+def _layers(
+    layer: Any, path: str, seen: set[int], told: bool = True
+) -> Iterator[tuple[str, Any]]:
+    """`told`: a config has the names here; a constructor of somebody else numbers anew."""
     if id(layer) in seen:
         return
     seen.add(id(layer))
     yield path, layer
-    for name, child in _children(layer):
-        yield from _layers(child, _join(path, name), seen)
+    told = told and _is_keras(layer)
+    for name, child in _children(layer, told):
+        yield from _layers(child, _join(path, name), seen, told)
 
 
 def _of_layer(layer: Any, path: str, trained: set[int], seen: set[int]) -> Iterator[Owned]:
@@ -91,6 +113,11 @@ def _of_layer(layer: Any, path: str, trained: set[int], seen: set[int]) -> Itera
                 yield Owned(_join(place, generator.state.name), place, "rng", generator.state)
         for name, metric in _named(item, item._metrics):
             yield from _of_metric(metric, _join(owner, name), seen)
+    for owner, item in _layers(layer, path, set()):
+        for name, role, identity, variable in outside(item, leaves(item)):
+            if identity not in seen:
+                seen.add(identity)
+                yield Owned(_join(owner, name), owner, role, variable)
 
 
 def _of_metric(metric: Any, path: str, seen: set[int]) -> Iterator[Owned]:
@@ -103,18 +130,29 @@ def _of_metric(metric: Any, path: str, seen: set[int]) -> Iterator[Owned]:
 
 
 def _of_compiled_metrics(target: Any) -> Iterator[Owned]:
-    """`metrics/loss/…`, those of single losses, `metrics/OUTPUT/NAME/…` or `metrics/NAME/…`."""
     seen: set[int] = set()
+    for path, metric in compiled_metrics(target):
+        yield from _of_metric(metric, path, seen)
+
+
+def compiled_metrics(target: Any) -> Iterator[tuple[str, Any]]:
+    """What `compile` made, by path: `metrics/loss`, single losses, `metrics/OUTPUT/NAME`."""
     if (tracker := getattr(target, "_loss_tracker", None)) is not None:
-        yield from _of_metric(tracker, _join(METRICS, "loss"), seen)
+        yield _join(METRICS, "loss"), tracker
     for metric in getattr(getattr(target, "_compile_loss", None), "metrics", ()):
-        yield from _of_metric(metric, _join(METRICS, metric.name), seen)
+        yield _join(METRICS, metric.name), metric
     compiled = getattr(target, "_compile_metrics", None)
     if compiled is not None and compiled.built:
         for group in (*compiled._flat_metrics, *compiled._flat_weighted_metrics):
             for metric in group.metrics if group else ():
-                name = _join(METRICS, group.output_name or "", metric.name)
-                yield from _of_metric(metric, name, seen)
+                yield _join(METRICS, group.output_name or "", metric.name), metric
+
+
+def layer_metrics(target: Any) -> Iterator[tuple[str, Any]]:
+    """What layers keep as metrics of their own, by path."""
+    for owner, layer in layers(target).items():
+        for name, metric in _named(layer, layer._metrics):
+            yield _join(owner, name), metric
 
 
 def _of_optimizer(optimizer: Any, path: str, weights: Mapping[int, str]) -> Iterator[Owned]:
@@ -128,14 +166,15 @@ def _of_optimizer(optimizer: Any, path: str, weights: Mapping[int, str]) -> Iter
             yield Owned(_join(path, slot, of), path, "optimizer", variable, slot, of)
         else:
             yield Owned(_join(path, name), path, "optimizer", variable)
-    for name, inner in _inner_optimizers(optimizer):
+    for name, inner in inner_optimizers(optimizer):
         yield from _of_optimizer(inner, _join(path, name), weights)
 
 
-def _inner_optimizers(optimizer: Any) -> Iterator[tuple[str, Any]]:
+def inner_optimizers(optimizer: Any) -> Iterator[tuple[str, Any]]:
+    """The optimizers that an optimizer wraps, by attribute."""
     from keras.optimizers import Optimizer
 
-    for attribute, value in vars(optimizer).items():
+    for attribute, value in () if optimizer is None else vars(optimizer).items():
         if isinstance(value, Optimizer):
             yield attribute.strip("_"), value
 
@@ -156,15 +195,26 @@ def _slots(optimizer: Any) -> Iterator[tuple[int, tuple[str, Any]]]:
                     yield id(slot), (slot.name.removeprefix(prefix), served)
 
 
-def _children(layer: Any) -> Iterator[tuple[str, Any]]:
-    return _named(layer, layer._flatten_layers(include_self=False, recursive=False))
+def _children(layer: Any, told: bool) -> Iterator[tuple[str, Any]]:
+    children = layer._flatten_layers(include_self=False, recursive=False)
+    if not told and _is_keras(layer) and hasattr(layer, "layers"):
+        return _in_turn(children)
+    return _named(layer, children, told=told)
 
 
-def _named(parent: Any, children: Any) -> Iterator[tuple[str, Any]]:
+def _in_turn(children: Any) -> Iterator[tuple[str, Any]]:
+    """Layers of a model that a constructor of somebody else makes: numbered within the model."""
+    used: Counter[str] = Counter()
+    for child in children:
+        name = _snake(type(child).__name__) if _is_automatic(child) else child.name
+        yield _numbered(name, used), child
+
+
+def _named(parent: Any, children: Any, *, told: bool = True) -> Iterator[tuple[str, Any]]:
     """Children that have a name of their own, under names that differ from one another."""
     if not (children := list(children)):
         return
-    foreign, stated = not _is_keras(parent), _names_children(parent)
+    foreign, stated = not _is_keras(parent), told and _names_children(parent)
     held = cache(lambda: _held(parent))  # costly, and seldom needed
     used: Counter[str] = Counter()
     for child in children:
@@ -173,6 +223,7 @@ def _named(parent: Any, children: Any) -> Iterator[tuple[str, Any]]:
             name = own or "seed_generator"
         else:
             is_automatic = _is_automatic(child) or child.name == parent.name
+            is_automatic = is_automatic or (not told and _is_direction(child))
             own = held().get(id(child)) if not stated and (is_automatic or foreign) else None
             is_told = stated or not is_automatic
             name = own or (child.name if is_told else _snake(type(child).__name__))
@@ -202,11 +253,16 @@ def _variable_names(owner: Any, variables: Any) -> Iterator[tuple[str, Any]]:
 def _held(owner: Any) -> dict[int, str]:
     """What the attributes of an object hold, at any depth of lists and dicts, by identity."""
     found: dict[int, str] = {}
-    for attribute, value in vars(owner).items():
-        for path, item in _leaves(value, attribute.strip("_")):
-            if not attribute.startswith("_self_") and attribute not in _BOOKS:
-                found.setdefault(id(item), path)
+    for path, item in leaves(owner):
+        found.setdefault(id(item), path)
     return found
+
+
+def leaves(owner: Any) -> Iterator[tuple[str, Any]]:
+    """What the attributes of an object hold, at any depth of lists and dicts, by path."""
+    for attribute, value in vars(owner).items():
+        if not attribute.startswith("_self_") and attribute not in _BOOKS:
+            yield from _leaves(value, attribute.strip("_"))
 
 
 _BOOKS = frozenset(
@@ -236,6 +292,12 @@ def _is_automatic(child: Any) -> bool:
     return (
         re.fullmatch(rf"{re.escape(_snake(type(child).__name__))}(_\d+)?", child.name) is not None
     )
+
+
+def _is_direction(child: Any) -> bool:
+    """Whether a layer is called after one that has a number: `forward_lstm_3`."""
+    stem = child.name.removeprefix("forward_").removeprefix("backward_")
+    return re.fullmatch(rf"{re.escape(_snake(type(child).__name__))}(_\d+)?", stem) is not None
 
 
 def _snake(name: str) -> str:

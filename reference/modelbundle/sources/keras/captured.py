@@ -32,6 +32,7 @@ FILE_OF_ROLE: Mapping[str, str] = {
     "optimizer": "optimizer.safetensors",
     "metric": "state.safetensors",
     "rng": "state.safetensors",
+    "other": "state.safetensors",
 }
 SELECTED_BY: Mapping[str, Selection] = {
     CONFIG: "architecture",
@@ -50,9 +51,12 @@ _REQUIRED = {
 }  # fmt: skip
 _OPTIONAL = {
     "module": str, "registered_name": str, "frozen": list, "functions": dict, "bound": list,
+    "settings": dict, "optimizers": dict,
 }  # fmt: skip
 _TRAINING = {TRAINING_MARK: str, "compile_config": dict, "built": dict}
-_TRAINING_OPTIONAL = {"optimizer": dict, "losses": list, "loss_metrics": list, "metrics": dict}
+_TRAINING_OPTIONAL = {
+    "optimizer": dict, "trained": list, "losses": list, "loss_metrics": list, "metrics": dict,
+}  # fmt: skip
 _NOTHING = type(None)
 _LOSS: Mapping[str, Any] = {
     "path": list, "name": (str, _NOTHING), "weight": (int, float, _NOTHING),
@@ -136,9 +140,29 @@ def _lists_problem(value: Mapping[str, Any]) -> str:
     texts = [*value.get("frozen", ()), *value.get("functions", {}).values(), *bound]
     if not all(isinstance(text, str) for text in texts):
         return "a path or a module that is no text"
+    if problem := _beside_problem(value):
+        return problem
     if "bound" in value and (not bound or bound != sorted(set(bound))):
         return "names in bound that do not ascend, each once"
     return ""
+
+
+def _beside_problem(value: Mapping[str, Any]) -> str:
+    """What is wrong with the settings of layers, and with what optimizers serve."""
+    for settings in value.get("settings", {}).values():
+        if not isinstance(settings, dict) or _mistyped(settings, {}, {"lora_alpha": (int, float)}):
+            return f"the settings {settings!r}"
+    for entry in value.get("optimizers", {}).values():
+        lists = entry.values() if isinstance(entry, dict) else ()
+        names = [name for item in lists for name in (item if isinstance(item, list) else (None,))]
+        if not isinstance(entry, dict) or _mistyped(entry, {}, _SERVED):
+            return f"the optimizer {entry!r}"
+        if not all(isinstance(name, str) for name in names):
+            return f"the optimizer {entry!r}"
+    return ""
+
+
+_SERVED = {"serves": list, "no_weight_decay": list}
 
 
 def _mistyped(
@@ -227,8 +251,10 @@ def _unlike(value: Mapping[str, Any]) -> str:
     ):
         if not isinstance(found, dict) or _mistyped(found, required, {}):
             return f"{found!r}"
-    names = all(isinstance(name, str) for name in value.get("loss_metrics", ()))
-    return "" if names else "a tracker of a loss without a name"
+    for key in ("trained", "loss_metrics"):
+        if not all(isinstance(name, str) for name in value.get(key, ())):
+            return f"{key} with what is no name"
+    return ""
 
 
 def _lists(value: Mapping[str, Any]) -> Iterator[list[Any]]:

@@ -104,6 +104,8 @@ class Checker {
   constructor(dialect, masking) {
     this.dialect = dialect;
     this.masking = masking;
+    /** Calls of layers that use masks, where the dialect does not say which mask they get. */
+    this.readers = 0;
     /** @type {string[]} */
     this.problems = [];
   }
@@ -127,7 +129,16 @@ class Checker {
       if (isInput(owner) || masks.has(keyOf(node))) continue;
       if (operations.has(node.layer)) this.operation(owner, node);
       else if (!positions(node, masks)) this.add(owner, 'it is called with arguments other than tensors in a list');
+      else if (this.masking) this.maskOf(owner, node);
     }
+  }
+
+  /** TensorFlow.js gives a mask, once there is one, to all layers that come after. @param {Record_} record @param {Node} node */
+  maskOf(record, { kwargs }) {
+    const reads = record.class === 'Softmax' || LAYERS.get(record.class)?.masked;
+    if (!reads) return;
+    const first = this.dialect !== 'keras3' && record.class !== 'Softmax' && this.readers++ === 0;
+    if (!first && kwargs.mask?.$tensor === undefined) this.add(record, 'TensorFlow.js would give it the mask of another layer');
   }
 
   /** @param {Record_} record @param {Node} node */

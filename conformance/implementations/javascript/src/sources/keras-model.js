@@ -30,7 +30,7 @@ const FILES = {
 };
 /** Files of tensors, with the roles that they hold, in the order of the table. */
 const TENSORS = new Map([
-  ['weights.safetensors', new Set(['trainable', 'non-trainable'])], ['optimizer.safetensors', new Set(['optimizer'])], ['state.safetensors', new Set(['metric', 'rng'])],
+  ['weights.safetensors', new Set(['trainable', 'non-trainable'])], ['optimizer.safetensors', new Set(['optimizer'])], ['state.safetensors', new Set(['metric', 'rng', 'other'])],
 ]);
 const PROPERTIES = ['keras_version', 'backend', 'class_name', 'module', 'registered_name'];
 const FLOATS = ['NaN', 'Infinity', '-Infinity'];
@@ -138,7 +138,7 @@ class KerasModel {
     const facts = /** @type {Facts} */ (/** @type {unknown} */ (value));
     const inOrder = SELECTION.filter((part) => facts.selection.includes(part));
     if (inOrder.join() !== facts.selection.join()) refuse('KMD-01', `${path}#/selection`, inOrder.join(), facts.selection);
-    (facts.bound ?? []).forEach((name, i, all) => {
+    (facts.bound ?? []).forEach((/** @type {string} */ name, /** @type {number} */ i, /** @type {string[]} */ all) => {
       if (i && compareText(all[i - 1], name) >= 0) refuse('KMD-01', `${path}#/bound/${i}`, 'names ascending', name);
     });
     facts.tensors.forEach(({ name }, i) => {
