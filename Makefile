@@ -113,7 +113,7 @@ conformance-gpu-bundles: $(BACKENDS_READY) ## Make in build/gpu what conformance
 
 .PHONY: conformance-gpu
 conformance-gpu: ## Run the GPU suite with GPU_PYTHON, which has JAX and Torch; report in conformance/reports
-	$(call say,The suite of a GPU: golden vectors, speed, loading)
+	$(call say,The suite of a GPU: golden vectors and speed and loading)
 	env -u CUDA_VISIBLE_DEVICES $(GPU_PYTHON) conformance/gpu/run.py --device $(DEVICE)
 
 .PHONY: javascript

@@ -133,11 +133,17 @@ def check_harmless(config: Any, place: str) -> Iterator[Finding]:
 
     Bytecode of Lambda layers, pickled modules, files and addresses; the layer is named.
     """
+    told: set[tuple[str, str]] = set()
     for found in _dictionaries(config):
         for what in _dangers(found.value):
-            expected = f"{found.layer or 'an object'} to be loaded without running code from files"
+            where = found.layer if place.endswith("config.json") else ""
+            if (where, what) in told:
+                continue
+            told.add((where, what))
+            expected = f"{where or 'an object'} to be loaded without running code from files"
             hint = "pass allow_unsafe=True if you trust whoever made this bundle"
-            yield Finding("SEC-04", f"{place}#{found.layer}", clip(expected), clip(what), hint)
+            at = f"{place}#{where}" if where else place
+            yield Finding("SEC-04", at, clip(expected), clip(what), hint)
 
 
 def _dangers(value: dict[str, Any]) -> Iterator[str]:

@@ -108,7 +108,8 @@ def _vet(saved: Saved, known: Mapping[str, Any], allow_unsafe: bool, training: b
     looked_at = [config, dict(saved.training)] if training else [config]
     findings = [*check_resolvable(looked_at, saved.place, known)]
     if not allow_unsafe:
-        findings += check_harmless(looked_at, saved.place)
+        findings += check_harmless(config, saved.place)
+        findings += check_harmless(looked_at[1:], saved.training_place)
     settle(findings)
 
 

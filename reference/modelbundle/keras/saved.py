@@ -23,6 +23,7 @@ CONFIG = "keras.config"
 MODEL = "keras.model"
 TRAINING = "training"
 _ARCHIVE = "keras.archive"
+_GRAPHS = frozenset({"tensorflow.saved_model", "stablehlo", "onnx", "tflite"})
 _ASSETS = {MODEL: "/assets/", _ARCHIVE: ".members/assets/"}
 
 
@@ -61,6 +62,11 @@ class Saved:
     def place(self) -> str:
         """The path of the config."""
         return self.component.id
+
+    @property
+    def training_place(self) -> str:
+        """The path of what says how the model was trained."""
+        return f"{self.root.id}/training.json" if self.captured else self.place
 
     @cached_property
     def family(self) -> tuple[str, ...]:
@@ -136,6 +142,11 @@ def _choose(bundle: Bundle, component: str | None) -> Component:
         raise _unclear("one model", found, "name one: to_keras(component=…)")
     found = "none" if component is None else f"none of {clip(component)!r}"
     hint = "this bundle has weights only: build the model and call bundle.load_into(model)"
+    if any(c.kind in _GRAPHS for c in bundle.manifest.components):
+        hint = (
+            "this bundle has weights and a graph: run it, modelbundle.run(path, inputs), "
+            "or build the model and call bundle.load_into(model)"
+        )
     raise _unclear("the config of a Keras model", found, hint)
 
 

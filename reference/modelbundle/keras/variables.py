@@ -85,9 +85,7 @@ def optimizers(target: Any) -> dict[str, Any]:
     return found
 
 
-def _layers(
-    layer: Any, path: str, seen: set[int], told: bool = True
-) -> Iterator[tuple[str, Any]]:
+def _layers(layer: Any, path: str, seen: set[int], told: bool = True) -> Iterator[tuple[str, Any]]:
     """`told`: a config has the names here; a constructor of somebody else numbers anew."""
     if id(layer) in seen:
         return
