@@ -69,8 +69,8 @@ def capture(target: Any, root: str = ROOT, include: Iterable[str] = SELECTIONS) 
     functions = modules_of(target, _functions_of(files))
     names = {id(item.variable): item.name for item in found}
     optimizers = beside.optimizers_of(target, names) if "training" in selection else {}
-    facts = {"functions": dict(functions), "optimizers": optimizers}
-    files[captured.MODEL] = BytesBlob(_facts(target, selection, tensors, facts))
+    more: dict[str, Mapping[str, Any]] = {"functions": functions, "optimizers": optimizers}
+    files[captured.MODEL] = BytesBlob(_facts(target, selection, tensors, more))
     return Tree(root, {f"{root}/{path}": files[path] for path in sorted(files)})
 
 

@@ -43,9 +43,11 @@ def compile_model(
     config = dict(training.get("compile_config") or {})
     if not config:
         return
-    if (optimizer := training.get("optimizer")) is not None:
+    is_own = _is_own(model, "compile_from_config")
+    optimizer = training.get("optimizer")
+    if optimizer is not None and ("optimizer" in config or not is_own):
         config["optimizer"] = optimizer
-    if _is_own(model, "compile_from_config"):
+    if is_own:
         model.compile_from_config(config)
         return
     if _is_own(model, "compile"):
@@ -106,9 +108,11 @@ def _build_optimizer(model: Any, variables: Sequence[Any]) -> None:
 def _build_metrics(model: Any, built: Mapping[str, Any], resolve: Resolve) -> None:
     """Metrics as Keras resolved them: `accuracy` is one of three, which depends on the data."""
     from keras.src.trainers.compile_utils import CompileMetrics
+    from keras.src.utils.tracking import DotNotTrackScope
 
     if model._compile_metrics is None:  # Keras goes on with those of an earlier `compile`
-        model._compile_metrics = CompileMetrics(None, None, output_names=getattr(model, "output_names", None))
+        with DotNotTrackScope():
+            model._compile_metrics = CompileMetrics(None, None, output_names=getattr(model, "output_names", None))
     compiled = model._compile_metrics
     compiled._flat_metrics, compiled._flat_weighted_metrics = (
         [_metrics(item, resolve) for item in built[key]] for key in ("metrics", "weighted_metrics")

@@ -53,7 +53,7 @@ def left_out(value: Any, config: dict[str, Any]) -> dict[str, Any]:
     """The arguments of an object of Keras's own that its config lacks, and their values."""
     import keras
 
-    made = type(value)
+    made: Any = type(value)
     if not is_home(made.__module__) or isinstance(value, keras.Model):
         return {}
     found = {}
@@ -67,9 +67,9 @@ def left_out(value: Any, config: dict[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def _arguments(made: type) -> tuple[tuple[str, Any], ...]:
+def _arguments(made: Any) -> tuple[tuple[str, Any], ...]:
     several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    own = list(inspect.signature(made.__init__).parameters.values())[1:]  # type: ignore[misc]
+    own = list(inspect.signature(made.__init__).parameters.values())[1:]
     return tuple((item.name, item.default) for item in own if item.kind not in several)
 
 

@@ -1,10 +1,11 @@
 """The config of a live Keras object as `config.json` of a captured model holds it.
 
 It is what Keras would write, with six differences: how the model was compiled stands in
-`training.json`; arguments that Keras leaves out of configs are in them (`completing`); names that configs of layers leave out stand beside them (`names_beside`); shared
-objects are numbered in order of appearance, not by address; tuples in the configs of classes that
+`training.json`; arguments that Keras leaves out of configs are in them (`completing`); names that
+configs of layers leave out stand beside them (`names_beside`); shared objects, but for dtype
+policies, are numbered in order of appearance, not by address; tuples in the configs of classes that
 are not Keras's own are tagged, for Keras's own take lists; and what JSON has no word for is tagged
-(`sources.keras.exact_values`). Dtype policies are values and never numbered.
+(`sources.keras.exact_values`).
 
     data = config_of(model)
 """
@@ -14,10 +15,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from modelbundle.core.findings import BundleError, Finding, checks, clip
+from modelbundle.core.findings import BundleError, Finding, checks, clip, settle
 from modelbundle.keras import names_beside
 from modelbundle.keras.completing import completed
-from modelbundle.keras.variables import layers
+from modelbundle.keras.variables import layers, shared
 from modelbundle.sources.keras import exact_values
 from modelbundle.sources.keras.builtins import is_home
 
@@ -36,6 +37,7 @@ def config_of(target: Any, place: str, *, compiled: bool = True) -> bytes:
             config = _serialized(target)
     except Exception as error:
         raise _refusal(target, place, error) from error
+    settle(_check_configs(target, place, made=True))
     names_beside.write(config, target)
     if not compiled:
         config = _without_compiled(config)
@@ -150,9 +152,23 @@ _WAY_OUT = (
 )
 
 
+_APART = (
+    "make both models from one outer model's tensors, or pack with include=('weights',); "
+    "graph=True adds a graph that runs without the config"
+)
+
+
 @checks("KMD-07")
-def _check_configs(target: Any, place: str) -> Iterator[Finding]:
+def _check_configs(target: Any, place: str, *, made: bool = False) -> Iterator[Finding]:
+    """Findings for layers without a config and, where all have one, what a config cannot say."""
     from keras.src.saving import serialization_lib as keras_lib
+
+    if made:
+        for names in shared(target):
+            found = f"one layer for {' and '.join(names)}"
+            expected = "a config that makes one layer of what several models within it share"
+            yield Finding("KMD-07", place, expected, clip(found), _APART)
+        return
 
     seen: set[type] = set()
     for path, layer in layers(target).items():

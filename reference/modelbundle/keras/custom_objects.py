@@ -128,21 +128,22 @@ def _symbol(module: str, name: str) -> Any:
 
 
 @checks("SEC-04")
-def check_harmless(config: Any, place: str) -> Iterator[Finding]:
+def check_harmless(config: Any, place: str, *, layers: bool = True) -> Iterator[Finding]:
     """Findings for each place where loading would run code or open a file of the config's choice.
 
-    Bytecode of Lambda layers, pickled modules, files and addresses; the layer is named.
+    Bytecode of Lambda layers, pickled modules, files and addresses; the layer is named. Without
+    `layers` there are none: each danger is told once.
     """
     told: set[tuple[str, str]] = set()
     for found in _dictionaries(config):
         for what in _dangers(found.value):
-            where = found.layer if place.endswith("config.json") else ""
+            where = found.layer if layers else ""
             if (where, what) in told:
                 continue
             told.add((where, what))
             expected = f"{where or 'an object'} to be loaded without running code from files"
             hint = "pass allow_unsafe=True if you trust whoever made this bundle"
-            at = f"{place}#{where}" if where else place
+            at = f"{place}#{where}" if layers else place
             yield Finding("SEC-04", at, clip(expected), clip(what), hint)
 
 

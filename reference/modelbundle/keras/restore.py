@@ -109,7 +109,7 @@ def _vet(saved: Saved, known: Mapping[str, Any], allow_unsafe: bool, training: b
     findings = [*check_resolvable(looked_at, saved.place, known)]
     if not allow_unsafe:
         findings += check_harmless(config, saved.place)
-        findings += check_harmless(looked_at[1:], saved.training_place)
+        findings += check_harmless(looked_at[1:], saved.training_place, layers=False)
     settle(findings)
 
 

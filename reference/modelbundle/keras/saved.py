@@ -144,7 +144,7 @@ def _choose(bundle: Bundle, component: str | None) -> Component:
     hint = "this bundle has weights only: build the model and call bundle.load_into(model)"
     if any(c.kind in _GRAPHS for c in bundle.manifest.components):
         hint = (
-            "this bundle has weights and a graph: run it, modelbundle.run(path, inputs), "
+            "this bundle has weights and a graph: run it, bundle.run(inputs), "
             "or build the model and call bundle.load_into(model)"
         )
     raise _unclear("the config of a Keras model", found, hint)

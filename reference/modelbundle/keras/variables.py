@@ -292,6 +292,11 @@ def _is_automatic(child: Any) -> bool:
     )
 
 
+def automatic_name(layer: Any) -> str:
+    """What Keras calls a layer that nobody named, without the number."""
+    return _snake(type(layer).__name__)
+
+
 def _is_direction(child: Any) -> bool:
     """Whether a layer is called after one that has a number: `forward_lstm_3`."""
     stem = child.name.removeprefix("forward_").removeprefix("backward_")

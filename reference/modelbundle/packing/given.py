@@ -46,8 +46,8 @@ def artifacts(
 
     A mapping gives live objects by root. `include` is for live objects; see `capture`. With a
     folder `graphs`, each live model has its traced graph beside it. Raises `BundleError` where a
-    source is refused, `TypeError` for an object that is none, and `ValueError` for a root that cannot
-    be given.
+    source is refused, `TypeError` for an object that is none, and `ValueError` for a root that
+    cannot be given.
     """
     for root, source in _rooted(given):
         if is_live(source):
