@@ -200,6 +200,11 @@ def _demand(plan: Plan, partial: bool, *, by_mapping: bool) -> None:
         hint = "the target has no variables of these roles: build it, for instance by calling it"
     elif not plan.sources:
         hint = "the source has no tensors of these roles"
+    elif report.ambiguous and not report.bound:
+        hint = (
+            "several tensors fit, or layers that nobody named begin at another number: name the "
+            "layers, or pass match='name' to take the numbers as they are"
+        )
     elif not report.bound:
         hint = "no name binds: pass match= to say which tensor belongs to which variable"
     else:

@@ -16,6 +16,7 @@ from modelbundle.keras import matching
 from modelbundle.keras.binding_report import Ambiguity, BindingReport, Bound, Mismatch
 from modelbundle.keras.matching import Named, Pairs
 from modelbundle.keras.naming import checkpoint_keys, structural
+from modelbundle.keras.shifting import stems_of, without_shifted
 
 Match = str | Callable[[str], str | None] | Mapping[str, str]
 
@@ -70,11 +71,12 @@ def _pairs(
     if isinstance(target, Mapping):
         wanted = {at: (item.name, *sorted(item.names)) for at, item in enumerate(targets)}
         return matching.asked(targets, sources, wanted)
-    if match == "path":
-        return matching.by_path(targets, sources)
-    if match == "name":
-        return matching.by_name(targets, sources)
-    return matching.match(targets, sources, paths_hold=paths_hold)
+    if match in ("path", "name"):
+        by = matching.by_path if match == "path" else matching.by_name
+        return by(targets, sources)
+    pairs = matching.match(targets, sources, paths_hold=paths_hold)
+    is_full = pairs.is_full(len(targets), len(sources))
+    return pairs if is_full else without_shifted(pairs, targets, sources, stems_of(target))
 
 
 def _renamed(

@@ -112,7 +112,9 @@ def _build_metrics(model: Any, built: Mapping[str, Any], resolve: Resolve) -> No
 
     if model._compile_metrics is None:  # Keras goes on with those of an earlier `compile`
         with DotNotTrackScope():
-            model._compile_metrics = CompileMetrics(None, None, output_names=getattr(model, "output_names", None))
+            model._compile_metrics = CompileMetrics(
+                None, None, output_names=getattr(model, "output_names", None)
+            )
     compiled = model._compile_metrics
     compiled._flat_metrics, compiled._flat_weighted_metrics = (
         [_metrics(item, resolve) for item in built[key]] for key in ("metrics", "weighted_metrics")

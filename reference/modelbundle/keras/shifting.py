@@ -21,8 +21,9 @@ _Groups = dict[tuple[str, str], int]
 
 
 def stems_of(target: Any) -> frozenset[str]:
-    """What Keras calls the layers of `target` that nobody names, without their numbers."""
-    return frozenset(automatic_name(layer) for layer in layers(target).values())
+    """What Keras calls the layers within `target` that nobody names, without their numbers."""
+    within = (layer for layer in layers(target).values() if layer is not target)
+    return frozenset(automatic_name(layer) for layer in within)
 
 
 def without_shifted(

@@ -85,6 +85,24 @@ def optimizers(target: Any) -> dict[str, Any]:
     return found
 
 
+def shared(target: Any) -> list[tuple[str, ...]]:
+    """The paths of each layer with weights that several models of a config hold apart.
+
+    What a class of somebody else holds, its constructor makes, and shares as it did.
+    """
+    found: dict[int, list[str]] = {}
+    waiting, entered = [("", target)], set[int]()
+    for path, layer in waiting:
+        if id(layer) in entered or not _is_keras(layer):
+            continue
+        entered.add(id(layer))
+        for name, child in _children(layer, told=True):
+            waiting.append((_join(path, name), child))
+            if hasattr(layer, "layers") and child.variables:
+                found.setdefault(id(child), []).append(_join(path, name))
+    return [tuple(names) for names in found.values() if len(names) > 1]
+
+
 def _layers(layer: Any, path: str, seen: set[int], told: bool = True) -> Iterator[tuple[str, Any]]:
     """`told`: a config has the names here; a constructor of somebody else numbers anew."""
     if id(layer) in seen:
