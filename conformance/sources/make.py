@@ -656,13 +656,13 @@ def _pairs(*values: float) -> dict[str, Any]:
 
 MADE["golden/saved-model"] = lambda: _golden(
     {"component": "net", "signature": "serving_default", "name": "given",
-     "inputs": [_pairs(1, 2, 3, 4)], "outputs": [_answer("y", 0.5, -0.25)]}  # fmt: skip
+     "inputs": [_pairs(1, 2, 3, 4)], "outputs": [_answer("y", 0.5, -0.25)]}
 )
 MADE["golden/call"] = lambda: _golden(
     {"component": "net.json", "signature": "call", "name": "drawn",
      "inputs": [_pairs(1, 2, 3, 4)], "outputs": [_answer("output_0", 0.5, -0.25)]},
     {"component": "net.json", "signature": "call", "name": "given",
-     "inputs": [_pairs(5, 6)], "outputs": [_answer("output_0", 1)]}  # fmt: skip
+     "inputs": [_pairs(5, 6)], "outputs": [_answer("output_0", 1)]}
 )
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from modelbundle.keras.binding import transfer
     from modelbundle.keras.binding_report import BindingError, BindingReport
     from modelbundle.keras.export_report import ExportReport
-    from modelbundle.packing import pack
+    from modelbundle.making import pack
     from modelbundle.reviving.report import ReviveError, ReviveReport
     from modelbundle.reviving.revive import revive
     from modelbundle.rules import Report, validate
@@ -67,7 +67,7 @@ _HOMES = {
     "UnsupportedError": "modelbundle.core.findings",
     "copy": "modelbundle.copying",
     "diff": "modelbundle.comparing",
-    "pack": "modelbundle.packing",
+    "pack": "modelbundle.making",
     "revive": "modelbundle.reviving.revive",
     "transfer": "modelbundle.keras.binding",
     "unpack": "modelbundle.unpacking",

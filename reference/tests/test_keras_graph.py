@@ -11,7 +11,7 @@ import pytest
 from keras import layers
 
 import modelbundle as mb
-from modelbundle.packing.packer import NotLowered
+from modelbundle.making import NotLowered
 
 keras: Any = models.keras
 

@@ -10,7 +10,6 @@ stands under the final name until it is complete.
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future
@@ -64,7 +63,7 @@ def pack(
     `FileExistsError` where `destination` exists and `overwrite` is not set.
     """
     with given.graph_folder(graph) as graphs:
-        digest = pack_artifacts(
+        return pack_artifacts(
             list(given.artifacts(sources, include, graphs)),
             Path(destination),
             directory=directory,
@@ -73,21 +72,6 @@ def pack(
             overwrite=overwrite,
             progress=progress,
         )
-    return _with_portable(destination, directory=directory) if graph else digest
-
-
-class NotLowered(UserWarning):
-    """A model that was packed with `graph` has no portable graph."""
-
-
-def _with_portable(destination: str | Path, *, directory: bool) -> str:
-    """The digest of the bundle with portable graphs added, in processes of their own."""
-    from modelbundle.engines.graphs import add_portable
-
-    added = add_portable(destination, directory=directory)
-    for finding in added.refused:
-        warnings.warn(f"no portable graph: {finding}", NotLowered, stacklevel=3)
-    return added.digest
 
 
 def pack_artifacts(
