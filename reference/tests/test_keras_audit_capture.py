@@ -267,7 +267,9 @@ def test_values_that_the_trainer_of_jax_holds(tmp_path: Path) -> None:
         kernel._value = value
 
 
-@pytest.mark.parametrize("source", [42, len, optimizers.Adam(), [42]], ids=str)
+@pytest.mark.parametrize(
+    "source", [42, len, optimizers.Adam(), [42]], ids=str, ids=lambda value: type(value).__name__
+)
 def test_what_cannot_be_packed(source: Any, tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="give a path, or a layer or model of Keras"):
         mb.pack(source, tmp_path / "a.modelbundle")
