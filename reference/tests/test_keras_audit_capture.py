@@ -268,7 +268,7 @@ def test_values_that_the_trainer_of_jax_holds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "source", [42, len, optimizers.Adam(), [42]], ids=str, ids=lambda value: type(value).__name__
+    "source", [42, len, optimizers.Adam(), [42]], ids=lambda value: type(value).__name__
 )
 def test_what_cannot_be_packed(source: Any, tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="give a path, or a layer or model of Keras"):
